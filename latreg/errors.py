@@ -1,0 +1,5 @@
+"""The one exception for what a user can put right: bad input, missing files, a refused run."""
+
+
+class LatregError(ValueError):
+    """Its message is one sentence: what was expected, what came, and what is allowed."""
