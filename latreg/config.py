@@ -1,0 +1,260 @@
+"""The schema of the whole configuration. A key that is not here is an error, and values are converted to these types.
+
+Only Hydra and OmegaConf are imported, so that --help and a misspelt key answer at once. The YAML files in conf/ hold the
+values; `MISSING` here means that some file there must give one.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from latreg.errors import LatregError
+
+
+def conf_dir() -> str:
+    """The folder with the YAML files: inside an installed package, else beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return str(installed if installed.is_dir() else package.parent / "conf")
+
+
+@dataclass
+class DatasetConfig:
+    """A labelled image data set, by hub name or as a local folder below $LATREG_DATA."""
+
+    name: str = MISSING
+    hub: str = MISSING
+    folder: str = MISSING
+    channels: int = MISSING
+    resolution: int = MISSING  # after padding: what the GAN, the SUT and the judge see
+    validation_size: int = 5000  # the last images of the train file
+    class_names: list[str] = MISSING
+
+
+@dataclass
+class GeneratorTrainingConfig:
+    """Recipe of StyleGAN2 training; clocks count real images shown."""
+
+    total_images: int = MISSING
+    batch_size: int = 32  # over all devices
+    learning_rate: float = 0.0025
+    betas: tuple[float, float] = (0.0, 0.99)
+    r1_gamma: float = 0.1
+    r1_interval: int = 16
+    pl_weight: float = 0.0
+    pl_interval: int = 4
+    style_mixing_prob: float = 0.0
+    ema_images: float = 10_000
+    ema_rampup: float | None = 0.05
+    snapshot_images: int = 16_000  # checkpoint, sample grid and score once in so many images
+    residual: bool = False  # architecture of D: residual blocks, else plain ones
+    d_mapping_layers: int = 2
+    mbstd_group_size: int = 4
+
+
+@dataclass
+class GeneratorConfig:
+    """Architecture of a StyleGAN2 and where its weights are."""
+
+    name: str = MISSING
+    weights: str | None = MISSING  # a file, or zoo:<name> for shipped ones
+    z_dim: int = MISSING
+    w_dim: int = MISSING
+    mapping_layers: int = 2
+    channel_base: int = MISSING
+    channel_max: int = MISSING
+    conv_clamp: float | None = None
+    training: GeneratorTrainingConfig = field(default_factory=GeneratorTrainingConfig)
+
+
+@dataclass
+class ClassifierTrainingConfig:
+    """Recipe of classifier training: SGD with a one-cycle learning rate and random shifts, no label smoothing."""
+
+    epochs: int = MISSING
+    batch_size: int = 128
+    learning_rate: float = MISSING
+    weight_decay: float = 5e-4
+    max_shift: int = 2  # pixels, each way
+    max_rotation: float = 0.0  # degrees, each way
+    flip: bool = False
+    cutout: int = 0  # side of the erased square in pixels, 0 = off
+
+
+@dataclass
+class ClassifierConfig:
+    """A network by name with its arguments, where its weights are, and how it is trained."""
+
+    name: str = MISSING
+    network: str = MISSING  # a name in latreg.classifier.networks
+    network_args: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = MISSING
+    probe_images: int = 1000  # test images on which the accuracy of the card is checked before a search, 0 = no check
+    training: ClassifierTrainingConfig = field(default_factory=ClassifierTrainingConfig)
+
+
+@dataclass
+class TruncationConfig:
+    """Latent regularization of sources and partners."""
+
+    mode: str = MISSING  # none | fixed | adaptive
+    psi: float = 1.0  # for fixed
+    direction: str = "salvage"  # for adaptive: salvage | minimal
+    grid: list[float] = field(default_factory=list)  # for adaptive, descending
+    center: str = "class"  # what w_avg is: class | global
+    cutoff: int | None = None  # layers below it are truncated; None = all, 0 = none
+
+
+@dataclass
+class StrategyConfig:
+    """Base of the strategies' own schemas; `_target_` is the class."""
+
+    _target_: str = MISSING
+    name: str = MISSING
+
+
+@dataclass
+class SamplingConfig(StrategyConfig):
+    """No search: a misclassified source is the fault."""
+
+    _target_: str = "latreg.search.sampling.Sampling"
+    name: str = "sampling"
+
+
+@dataclass
+class RandomConfig(StrategyConfig):
+    """First flip while psi goes down a grid, then bisection of psi."""
+
+    _target_: str = "latreg.search.random.RandomTruncation"
+    name: str = "random"
+    psi_grid: list[float] = MISSING  # descending; only values below the source's own psi are used
+    bisection_steps: int = 12
+
+
+@dataclass
+class MixingConfig(StrategyConfig):
+    """Style mixing with partners of rival classes, then bisection of alpha."""
+
+    _target_: str = "latreg.search.mixing.Mixing"
+    name: str = "mixing"
+    layer_sets: list[list[int]] = MISSING
+    partners: int = 100
+    top_k: int = 1
+    targeted: bool = True
+    bisection_steps: int = 12
+    until: str = "screened"  # flipped | screened | valid: what a pair must be for the search of a source to end
+    run_seed: int = MISSING  # draws the partners
+
+
+@dataclass
+class ValidityConfig:
+    """The gates of a valid fault and the models behind them."""
+
+    gates: list[str] = field(default_factory=lambda: ["label_kept"])  # of screened, in_distribution, label_kept
+    min_ssim: float = 0.95
+    max_l2_rel: float = 0.2
+    judge: list[str] = MISSING  # weights of the ensemble's members
+    judge_batch: int = 16
+
+
+@dataclass
+class SearchConfig:
+    """What is searched, and how much of it."""
+
+    sources_per_class: int = 20
+    classes: list[int] | None = None  # None = all
+    first_z_seed: int = 0
+    min_confidence: float = 0.0  # the baseline gate: argmax is c, p[c] and margin at least these
+    min_margin: float = 0.0
+    confident_below: float = 0.01  # a source is confident where its second class has less than this probability
+    max_queries: int | None = None  # whole run, None = no limit
+    max_queries_per_source: int = 1000
+    concurrency: int = 200  # sources searched side by side
+    chunk: int | None = None  # images per forward pass, None = what suits the device
+    part_size: int = 100  # sources per parquet file
+
+
+@dataclass
+class EvaluationConfig:
+    """Sizes of a generator's evaluation."""
+
+    samples: int = 5000  # for agreement and distance, per truncation
+    training_samples: int = 30_000  # for the classifier that learns from samples alone
+
+
+@dataclass
+class TrainerConfig:
+    """Arguments of lightning.Trainer that name the hardware."""
+
+    accelerator: str = "auto"
+    devices: Any = "auto"
+    strategy: str = "auto"
+    precision: str = "32-true"
+
+
+@dataclass
+class TrackingConfig:
+    """Weights & Biases."""
+
+    mode: str = MISSING  # offline | online | disabled
+    project: str = "latreg"
+    entity: str | None = None
+    tags: list[str] = field(default_factory=list)
+    table_rows: int = 200  # at most so many strips are logged
+
+
+@dataclass
+class Config:
+    """One job."""
+
+    stage: str = "search"  # search | train_classifier | train_generator | evaluate_generator
+    name: str = MISSING  # of the experiment: folder below multirun/, group in W&B
+    run_seed: int = 0
+    resume: bool = False
+    device: str = "auto"  # of a search: auto | cpu | cuda | cuda:1 ..
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    truncation: TruncationConfig = field(default_factory=TruncationConfig)
+    validity: ValidityConfig = field(default_factory=ValidityConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+def register() -> None:
+    """Make the schema known to Hydra; conf/ refers to it by these names."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    store.store(group="strategy", name="sampling_schema", node=SamplingConfig)
+    store.store(group="strategy", name="random_schema", node=RandomConfig)
+    store.store(group="strategy", name="mixing_schema", node=MixingConfig)
+
+
+def load_run_config(run_dir: Path) -> Config:
+    """The typed configuration of a run from its folder.
+
+    Raises:
+        LatregError: there is no config.yaml, or not one of this version of latreg.
+    """
+    register()
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        raise LatregError(f"expected the folder of a run with a config.yaml, got {run_dir}")
+    try:
+        saved = OmegaConf.load(path)
+        schema = OmegaConf.structured(Config)
+        schema.strategy = ConfigStore.instance().load(f"strategy/{saved.strategy.name}_schema.yaml").node
+        config = OmegaConf.to_object(OmegaConf.merge(schema, saved))
+    except (OmegaConfBaseException, HydraException, YAMLError) as error:
+        raise LatregError(f"{path} does not fit this version of latreg: {error}") from error
+    assert isinstance(config, Config)
+    return config

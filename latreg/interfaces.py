@@ -1,0 +1,211 @@
+"""The contracts between the parts. N = batch, K = classes, L = num_ws.
+
+Images between parts are float32 in [0, 1], NCHW; what is saved and shown to the SUT is their 8-bit version.
+"""
+
+from collections.abc import Generator as Coroutine
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+
+class Generator(Protocol):
+    """A class-conditional generator with an intermediate latent space and constant noise."""
+
+    id: str  # sha256 of the weights
+    num_classes: int
+    num_ws: int
+    z_dim: int
+    w_avg: Tensor  # (w_dim,), mean over all classes
+    w_avg_class: Tensor  # (K, w_dim)
+
+    def map(self, z: Tensor, c: Tensor) -> Tensor:
+        """Latents z (N, z_dim) and class numbers c (N,) => w (N, L, w_dim), without truncation."""
+        ...
+
+    def synthesize(self, w: Tensor) -> Tensor:
+        """w (N, L, w_dim) => images (N, C, H, W)."""
+        ...
+
+
+class SUT(Protocol):
+    """The system under test. It normalizes inside, is deterministic and does not record gradients."""
+
+    id: str  # sha256 of the weights
+    num_classes: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) => probabilities (N, K)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A starting point: the class and the seed of its latent z."""
+
+    label: int
+    z_seed: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A recipe for one image, relative to a source. With the source and the truncation it renders the image again.
+
+    The source's w is truncated with psi; where a partner is given, its w (class `rival`, truncated alike) replaces the
+    source's on `layers` by (1 - alpha) w_source + alpha w_partner.
+    """
+
+    psi: float
+    partner_z_seed: int | None = None
+    rival: int | None = None
+    layers: tuple[int, ...] = ()
+    alpha: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What the SUT said about one proposal. image (C, H, W) uint8 is exactly what it saw."""
+
+    proposal: Proposal
+    label: int
+    image: np.ndarray
+    probabilities: np.ndarray  # (K,) float32
+
+    @property
+    def predicted(self) -> int:
+        return int(self.probabilities.argmax())
+
+    @property
+    def flipped(self) -> bool:
+        """The SUT's answer is not the class the image was made for."""
+        return self.predicted != self.label
+
+    @property
+    def confidence(self) -> float:
+        """p of the class the image was made for."""
+        return float(self.probabilities[self.label])
+
+    @property
+    def margin(self) -> float:
+        """p[c] - max over the other classes of p, in [-1, 1]; the boundary is margin 0."""
+        return self.confidence - float(np.delete(self.probabilities, self.label).max())
+
+    def rivals(self, k: int) -> list[int]:
+        """The k most probable classes other than the label, best first."""
+        order = np.argsort(-self.probabilities, kind="stable")
+        return [int(c) for c in order if c != self.label][:k]
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryPair:
+    """The last image still classified c (None where there was no search) and the first that is not.
+
+    width is the distance between the two along the searched coordinate (psi or alpha).
+    """
+
+    last: Evaluation | None
+    first: Evaluation
+    width: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the validity gates say about one image; each flag apart. None = that model is not there."""
+
+    ssim: float
+    l2_rel: float
+    judge_votes: int
+    label_kept: bool
+    screened: bool
+    vae_error: float | None
+    in_distribution: bool | None
+    valid: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Appraisal:
+    """The question whether an image is valid, against the source image it came from."""
+
+    source: Evaluation
+    candidate: Evaluation
+
+
+# A search asks by yielding and is told by what the yield returns:
+#   proposals   -> their evaluations, one query each
+#   a pair      -> its verdict (the engine keeps the best pair of a source)
+#   an appraisal-> its verdict, without a query
+# Annotating the three as one union keeps strategies plain code; `query` and friends in search/protocol.py type them.
+Ask = Sequence[Proposal] | BoundaryPair | Appraisal
+Tell = list[Evaluation] | Verdict
+
+
+class Strategy(Protocol):
+    """A search over one source, written as a coroutine. The engine runs many at once, so it must not keep state."""
+
+    needs_accepted: bool  # False = also run on sources that fail the baseline gate
+
+    def search(self, source: Source, start: Evaluation) -> Coroutine[Ask, Tell, None]:
+        """Ask from the evaluated source on; return when there is nothing more to try."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class BoundaryRecord:
+    """One source and what its search found: a row of records/part-*.parquet. Images are (C, H, W) uint8.
+
+    Fields from `flipped` on describe the boundary pair and are None where there is none.
+    """
+
+    # how to make it again
+    run_seed: int
+    dataset: str
+    strategy: str
+    truncation: str
+    center: str
+    cutoff: int | None
+    generator_id: str
+    sut_id: str
+    judge_id: str
+    label: int
+    z_seed: int
+    source_psi: float
+    # the source
+    accepted: bool
+    rejected_because: str | None
+    stratum: str
+    source_predicted: int
+    source_confidence: float
+    source_margin: float
+    source_probabilities: list[float]
+    source_image: np.ndarray
+    queries: int
+    stopped_by_budget: bool
+    # the pair
+    flipped: bool
+    valid_fault: bool
+    predicted: int | None = None
+    partner_z_seed: int | None = None
+    rival: int | None = None
+    layers: list[int] | None = None
+    psi_last: float | None = None
+    psi_first: float | None = None
+    alpha_last: float | None = None
+    alpha_first: float | None = None
+    bracket: float | None = None
+    last_margin: float | None = None
+    first_margin: float | None = None
+    last_probabilities: list[float] | None = None
+    first_probabilities: list[float] | None = None
+    last_image: np.ndarray | None = None
+    first_image: np.ndarray | None = None
+    ssim: float | None = None
+    l2_rel: float | None = None
+    lpips: float | None = None
+    vae_error: float | None = None
+    judge_votes: int | None = None
+    screened: bool | None = None
+    in_distribution: bool | None = None
+    label_kept: bool | None = None
