@@ -1,0 +1,80 @@
+"""A trained StyleGAN2 as the search sees it."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latreg import weights
+from latreg.config import DatasetConfig, GeneratorConfig
+from latreg.errors import LatregError
+from latreg.generator.networks import GeneratorNetwork
+
+
+class StyleGAN2:
+    """Fulfils the Generator protocol of latreg.interfaces.
+
+    Args:
+        network: class-conditional, with its running means of w.
+        id: sha256 of the weights.
+    """
+
+    def __init__(self, network: GeneratorNetwork, id: str) -> None:
+        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.id = id
+        self.num_classes = network.mapping.c_dim
+        self.num_ws = network.num_ws
+        self.z_dim = network.mapping.z_dim
+        self.w_avg = network.mapping.w_avg
+        self.w_avg_class = network.mapping.w_avg_class
+
+    @torch.inference_mode()
+    def map(self, z: Tensor, c: Tensor) -> Tensor:
+        """z (N, z_dim), class numbers c (N,) => w (N, L, w_dim)."""
+        w: Tensor = self.network.mapping(z, F.one_hot(c, self.num_classes).float())
+        return w[:, None].expand(-1, self.num_ws, -1)
+
+    @torch.inference_mode()
+    def synthesize(self, w: Tensor) -> Tensor:
+        """w (N, L, w_dim) => images (N, C, H, W), about [0, 1]; quantization clamps them."""
+        image: Tensor = self.network.synthesis(w, "const")
+        return image * 0.5 + 0.5
+
+
+def network_arguments(config: GeneratorConfig, dataset: DatasetConfig) -> dict[str, Any]:
+    """The arguments of GeneratorNetwork for a data set."""
+    return {
+        "z_dim": config.z_dim,
+        "w_dim": config.w_dim,
+        "c_dim": len(dataset.class_names),
+        "img_resolution": dataset.resolution,
+        "img_channels": dataset.channels,
+        "channel_base": config.channel_base,
+        "channel_max": config.channel_max,
+        "mapping_layers": config.mapping_layers,
+        "conv_clamp": config.conv_clamp,
+    }
+
+
+def load_generator(config: GeneratorConfig, dataset: DatasetConfig, device: torch.device) -> StyleGAN2:
+    """Read generator weights; their own description says which architecture they are.
+
+    Raises:
+        LatregError: the file is missing, damaged, no generator, or made for other images or classes.
+    """
+    path = weights.resolve(config.weights, "generator")
+    state, description = weights.load(path)
+    if description.get("kind") != "generator":
+        raise LatregError(f"generator.weights must hold a generator, got a {description.get('kind')} in {path}")
+    arguments = description["arguments"]
+    for key, wanted in (
+        ("c_dim", len(dataset.class_names)),
+        ("img_resolution", dataset.resolution),
+        ("img_channels", dataset.channels),
+    ):
+        if arguments[key] != wanted:
+            raise LatregError(f"generator.weights for {dataset.name} must have {key} {wanted}, got {arguments[key]}")
+    network = GeneratorNetwork(**arguments)
+    weights.load_into(network, state, path)
+    return StyleGAN2(network.to(device), weights.sha256(path))

@@ -1,0 +1,121 @@
+"""What a generator's training leaves behind as it goes: checkpoint, weights, sample grid and scores."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback
+from PIL import Image
+from torch import Tensor
+
+from latreg import weights
+from latreg.generator.module import StyleGAN2Module
+from latreg.generator.networks import GeneratorNetwork
+from latreg.generator.pretrained import StyleGAN2
+from latreg.interfaces import Proposal, Source
+from latreg.search.renderer import Renderer, Request
+
+W_AVG_SAMPLES = 100_000
+KIND = "generator"  # what the description in a weights file says it is
+
+
+class Snapshots(Callback):
+    """Once in so many images, and at the end: checkpoint, weights with card, sample grid, scores.
+
+    Args:
+        run_dir: gets checkpoints/last.ckpt, samples/<images>.png and <weights_name>.safetensors.
+        every: images between two snapshots.
+        describe: the model card of weights that have seen so many images.
+        score: scores of a generator, to be logged.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        weights_name: str,
+        every: int,
+        describe: Callable[[int], dict[str, Any]],
+        score: Callable[[StyleGAN2], dict[str, float]],
+    ) -> None:
+        self.run_dir = run_dir
+        self.weights_path = run_dir / f"{weights_name}.safetensors"
+        self.every = every
+        self.describe = describe
+        self.score = score
+        self.scores: dict[str, float] = {}
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        assert isinstance(module, StyleGAN2Module)
+        batch = module.images_per_step
+        if module.n_images % self.every < batch or module.n_images >= module.total_images:
+            self._snapshot(trainer, module)
+
+    def _snapshot(self, trainer: L.Trainer, module: StyleGAN2Module) -> None:
+        save_checkpoint(trainer, checkpoint_path(self.run_dir))
+        if not trainer.is_global_zero:
+            return
+        network = module.averaged_generator()
+        measure_w_avg(network)
+        save_generator(self.weights_path, network, dict(module.hparams["generator"]), self.describe(module.n_images))
+        generator = StyleGAN2(network, id="")
+        grid = self.run_dir / "samples" / f"{module.n_images:09d}.png"
+        grid.parent.mkdir(exist_ok=True)
+        sample_grid(generator, psi=1.0).save(grid)
+        self.scores = self.score(generator)
+        for logger in trainer.loggers:
+            logger.log_metrics({**self.scores, "n_images": module.n_images})
+
+
+def checkpoint_path(run_dir: Path) -> Path:
+    """Where the training of a run keeps its checkpoint."""
+    return run_dir / "checkpoints" / "last.ckpt"
+
+
+def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
+    """Replace the checkpoint; the previous one survives a failure to write the new one."""
+    temporary = path.with_suffix(".tmp")
+    trainer.save_checkpoint(temporary)
+    if trainer.is_global_zero:
+        os.replace(temporary, path)
+
+
+def save_generator(path: Path, network: GeneratorNetwork, arguments: dict[str, Any], card: dict[str, Any]) -> None:
+    """Write weights in half precision, which leaves 11 bits for values that end in 8, with their card."""
+    description = {"kind": KIND, "arguments": arguments}
+    weights.save(path, network.state_dict(), description, card, half=True)
+
+
+@torch.no_grad()
+def measure_w_avg(network: GeneratorNetwork, samples: int = W_AVG_SAMPLES) -> None:
+    """Replace the running means of w by means over fresh latents: samples / K for each class, and over all of them."""
+    mapping = network.mapping
+    rng = np.random.RandomState(0)
+    per_class = samples // mapping.c_dim
+    device = mapping.w_avg.device
+    for label in range(mapping.c_dim):
+        z = torch.from_numpy(rng.randn(per_class, mapping.z_dim).astype(np.float32)).to(device)
+        c = F.one_hot(torch.full((per_class,), label, device=device), mapping.c_dim).float()
+        mapping.w_avg_class[label].copy_(mapping(z, c).mean(dim=0))
+    mapping.w_avg.copy_(mapping.w_avg_class.mean(dim=0))
+
+
+def sample_grid(generator: StyleGAN2, psi: float, columns: int = 10, scale: int = 2, center: str = "class") -> Image.Image:
+    """One row of samples per class, the same z in each column, in nearest-neighbour magnification."""
+    renderer = Renderer(generator, center, cutoff=None, chunk=16)
+    sources = [Source(label, z_seed) for label in range(generator.num_classes) for z_seed in range(columns)]
+    images = renderer.render([Request(source, Proposal(psi)) for source in sources])
+    grid = _tile(images, columns)
+    picture = Image.fromarray(grid.squeeze(2) if grid.shape[2] == 1 else grid)
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def _tile(images: Tensor, columns: int) -> np.ndarray:
+    """(N, C, H, W) uint8 => (N / columns * H, columns * W, C)."""
+    n, c, h, w = images.shape
+    rows = images.cpu().reshape(n // columns, columns, c, h, w).permute(0, 3, 1, 4, 2)
+    return rows.reshape(n // columns * h, columns * w, c).numpy()

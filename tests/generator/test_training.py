@@ -1,0 +1,136 @@
+"""Training on a toy data set: interruption, accounting, and what must hold of losses and averages."""
+
+import math
+
+import lightning as L
+import pytest
+import torch
+
+from latreg.data import ImageSet, TrainingBatches
+from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
+from latreg.generator.module import StyleGAN2Module
+
+GENERATOR = {
+    "z_dim": 8,
+    "w_dim": 8,
+    "c_dim": 3,
+    "img_resolution": 8,
+    "img_channels": 1,
+    "channel_base": 64,
+    "channel_max": 8,
+    "mapping_layers": 2,
+}
+DISCRIMINATOR = {k: GENERATOR[k] for k in ("c_dim", "img_resolution", "img_channels", "channel_base", "channel_max")}
+BATCH = 4
+
+
+@pytest.fixture
+def data():
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 1, 8, 8), generator=rng, dtype=torch.uint8)
+    return ImageSet(images, torch.arange(40) % 3)
+
+
+def make_module(total_images, **changes):
+    torch.manual_seed(0)
+    settings = {
+        "learning_rate": 0.0025,
+        "betas": (0.0, 0.99),
+        "r1_gamma": 0.1,
+        "r1_interval": 3,
+        "pl_weight": 0.0,
+        "pl_interval": 4,
+        "style_mixing_prob": 0.0,
+        "ema_images": 40,
+        "ema_rampup": 0.05,
+        "total_images": total_images,
+        "run_seed": 0,
+    }
+    return StyleGAN2Module(GENERATOR, DISCRIMINATOR, **(settings | changes))
+
+
+def train(module, data, checkpoint=None, n_images=0):
+    batches = TrainingBatches(data, BATCH, run_seed=0, n_images=n_images)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    loader = torch.utils.data.DataLoader(batches, batch_size=None)
+    trainer.fit(module, loader, ckpt_path=checkpoint)
+    return trainer
+
+
+@pytest.mark.parametrize("changes", [{}, {"pl_weight": 2.0, "style_mixing_prob": 0.9}])
+def test_a_resumed_training_is_bitwise_the_uninterrupted_one(data, tmp_path, changes):
+    whole = make_module(96, **changes)
+    train(whole, data)
+
+    half = make_module(44, **changes)  # in the middle of a pass, and between two R1 steps
+    train(half, data).save_checkpoint(tmp_path / "last.ckpt")
+    resumed = make_module(96, **changes)
+    train(resumed, data, tmp_path / "last.ckpt", n_images=half.n_images)
+
+    assert whole.n_images == resumed.n_images == 96
+    for (name, wanted), found in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(wanted, found), name
+
+
+def test_batches_are_a_pure_function_of_the_images_seen(data):
+    whole = iter(TrainingBatches(data, BATCH, run_seed=3))
+    skipped = [next(whole) for _ in range(17)][-1]
+    taken_up = next(iter(TrainingBatches(data, BATCH, run_seed=3, n_images=16 * BATCH)))
+    assert all(torch.equal(a, b) for a, b in zip(skipped, taken_up, strict=True))
+
+
+def test_ranks_share_a_pass_without_overlap(data):
+    marked = ImageSet(data.images, torch.arange(40))
+    ranks = [iter(TrainingBatches(marked, BATCH, 0, rank=rank, world_size=2)) for rank in range(2)]
+    seen = torch.cat([next(rank)[1] for _ in range(5) for rank in ranks])
+    assert sorted(seen.tolist()) == list(range(40))
+
+
+def test_the_average_follows_its_half_life(data):
+    module = make_module(4, ema_images=4.0, ema_rampup=None)
+    before = module.G_ema.synthesis.b4.const.clone()
+    train(module, data)
+    after = module.G.synthesis.b4.const
+    torch.testing.assert_close(module.G_ema.synthesis.b4.const, (before + after) / 2)
+
+
+def test_running_means_of_w_go_to_the_classes_of_the_batch(data):
+    module = make_module(4)
+    mapping = module.G.mapping
+    w = torch.ones(2, 8)
+    mapping.track_average(w, torch.tensor([1, 1]), beta=0.75)
+    assert torch.equal(mapping.w_avg, torch.full((8,), 0.25))
+    assert torch.equal(mapping.w_avg_class, torch.tensor([[0.0], [0.25], [0.0]]).expand(3, 8))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(data):
+    module = make_module(40)
+    torch.nn.init.constant_(module.D.b4.out.bias, math.nan)
+    with pytest.raises(ValueError, match="the loss became nan after 0 images"):
+        train(module, data)
+
+
+def test_losses_of_an_undecided_discriminator():
+    logits = torch.zeros(4, 1)
+    assert generator_loss(logits).item() == pytest.approx(math.log(2))
+    assert discriminator_loss(logits, logits).item() == pytest.approx(2 * math.log(2))
+
+
+def test_r1_of_a_linear_discriminator_is_half_its_squared_norm():
+    weight = torch.arange(4.0).reshape(1, 1, 2, 2)
+    images = torch.randn(3, 1, 2, 2, requires_grad=True)
+    logits = (images * weight).sum(dim=(1, 2, 3))
+    assert r1_penalty(images, logits).item() == pytest.approx(weight.square().sum().item() / 2)
+
+
+def test_path_lengths_of_a_scaling_grow_with_it():
+    ws = torch.randn(64, 2, 16, requires_grad=True)
+    lengths = [path_lengths((scale * ws.sum(1)).reshape(64, 1, 4, 4), ws).mean().item() for scale in (1.0, 3.0)]
+    assert lengths[1] / lengths[0] == pytest.approx(3, rel=0.2)
