@@ -1,0 +1,29 @@
+"""When a source may be searched, and how sure the SUT is of it."""
+
+from dataclasses import dataclass
+
+from latreg.interfaces import Evaluation
+
+
+@dataclass(frozen=True)
+class BaselineGate:
+    """A source is accepted if the SUT classifies it as c, confidently enough and with enough margin."""
+
+    min_confidence: float = 0.0
+    min_margin: float = 0.0
+
+    def rejects(self, source: Evaluation) -> str | None:
+        """Why the source is not accepted, None where it is."""
+        if source.flipped:
+            return "misclassified"
+        if source.confidence < self.min_confidence:
+            return "confidence"
+        if source.margin < self.min_margin:
+            return "margin"
+        return None
+
+
+def stratum(source: Evaluation, confident_below: float) -> str:
+    """`confident` where the second class has less than the given probability, else `uncertain`."""
+    second = float(sorted(source.probabilities)[-2])
+    return "confident" if second < confident_below else "uncertain"

@@ -1,0 +1,199 @@
+"""The engine: runs many searches side by side, renders, queries the SUT, appraises, and counts every query.
+
+Each search is a coroutine over one source. A round gathers what all live searches ask, renders and classifies it in full
+batches, and tells each its share; so all bisections advance in lockstep and finished searches leave. No search sees
+another, so the results do not depend on batch size or on what runs beside it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from latreg.data import to_unit
+from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Source, Strategy, Tell, Verdict
+from latreg.search.criteria import BaselineGate
+from latreg.search.protocol import Search
+from latreg.search.renderer import Renderer, Request
+from latreg.search.truncation import Truncation
+
+Appraise = Callable[[Sequence[Appraisal]], list[Verdict]]
+
+
+@dataclass(eq=False)
+class SourceSearch:
+    """One source: its coroutine, what it asks now, and what it has found so far."""
+
+    source: Source
+    max_queries: int
+    queries: int = 0
+    start: Evaluation | None = None
+    rejected_because: str | None = None
+    pair: BoundaryPair | None = None
+    verdict: Verdict | None = None
+    stopped_by_budget: bool = False
+    done: bool = False
+    ask: Ask = field(default=())
+    _coroutine: Search[None] | None = None
+
+    def begin(self, truncation: Truncation, gate: BaselineGate, strategy: Strategy) -> None:
+        """Start the coroutine: place the source, then search from there."""
+        self._coroutine = self._script(truncation, gate, strategy)
+        self._advance(lambda coroutine: next(coroutine))
+
+    def tell(self, answer: Tell) -> None:
+        """Answer what was asked, and take the next question."""
+        if isinstance(self.ask, BoundaryPair):
+            assert isinstance(answer, Verdict)
+            self._keep_better(self.ask, answer)
+        self._advance(lambda coroutine: coroutine.send(answer))
+
+    def _script(self, truncation: Truncation, gate: BaselineGate, strategy: Strategy) -> Search[None]:
+        placement = yield from truncation.place(self.source, gate)
+        self.start, self.rejected_because = placement.start, placement.rejected_because
+        if self.rejected_because is None or not strategy.needs_accepted:
+            yield from strategy.search(self.source, self.start)
+
+    def _advance(self, step: Callable[[Search[None]], Ask]) -> None:
+        assert self._coroutine is not None
+        try:
+            self.ask = step(self._coroutine)
+        except StopIteration:
+            self.done = True
+            return
+        cost = 0 if isinstance(self.ask, BoundaryPair | Appraisal) else len(self.ask)
+        if self.queries + cost > self.max_queries:
+            self._coroutine.close()
+            self.stopped_by_budget = self.done = True
+        else:
+            self.queries += cost
+
+    def _keep_better(self, pair: BoundaryPair, verdict: Verdict) -> None:
+        if self.verdict is None or (verdict.valid, verdict.screened) > (self.verdict.valid, self.verdict.screened):
+            self.pair, self.verdict = pair, verdict
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Budgets in queries, and how many searches run side by side."""
+
+    max_queries: int | None = None
+    max_queries_per_source: int = 1000
+    concurrency: int = 200
+
+
+class Engine:
+    """Runs one strategy over sources.
+
+    Attributes:
+        queries: images shown to the SUT so far, those of searches still under way included.
+        on_round: called after each round, to show progress.
+    """
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        sut: SUT,
+        appraise: Appraise,
+        truncation: Truncation,
+        gate: BaselineGate,
+        strategy: Strategy,
+        limits: Limits,
+    ) -> None:
+        self.renderer = renderer
+        self.sut = sut
+        self.appraise = appraise
+        self.truncation = truncation
+        self.gate = gate
+        self.strategy = strategy
+        self.limits = limits
+        self.queries = 0
+        self.on_round: Callable[[], None] = lambda: None
+
+    def run(self, sources: Iterable[Source], spent: int = 0) -> Iterator[SourceSearch]:
+        """Search the sources and yield them finished, in their order.
+
+        The budget of the whole run counts as if sources were searched one after another, whatever runs side by side.
+
+        Args:
+            spent: queries of an interrupted run's sources, which count towards the budget.
+        """
+        waiting = iter(sources)
+        window: deque[SourceSearch] = deque()
+        while True:
+            self._admit(waiting, window, spent)
+            if not window:
+                return
+            self._round([search for search in window if not search.done])
+            self.on_round()
+            while window and window[0].done:
+                search = window.popleft()
+                spent += search.queries
+                if search.start is not None:
+                    yield search
+
+    def _admit(self, waiting: Iterator[Source], window: deque[SourceSearch], spent: int) -> None:
+        """Start searches while there is room and budget."""
+        live = sum(not search.done for search in window)
+        while live < self.limits.concurrency and len(window) < 4 * self.limits.concurrency:
+            cap = self._next_cap(window, spent)
+            if cap <= 0 or (source := next(waiting, None)) is None:
+                return
+            search = SourceSearch(source, cap)
+            search.begin(self.truncation, self.gate, self.strategy)
+            window.append(search)
+            live += not search.done
+
+    def _next_cap(self, window: deque[SourceSearch], spent: int) -> int:
+        """Queries that the next source may cost; 0 = not known before the searches under way are finished."""
+        per_source = self.limits.max_queries_per_source
+        if self.limits.max_queries is None:
+            return per_source
+        promised = sum(search.queries if search.done else search.max_queries for search in window)
+        left = self.limits.max_queries - spent - promised
+        if left >= per_source:
+            return per_source
+        return left if all(search.done for search in window) else 0
+
+    def _round(self, live: list[SourceSearch]) -> None:
+        verdicts = [search for search in live if isinstance(search.ask, BoundaryPair | Appraisal)]
+        querying = [search for search in live if not isinstance(search.ask, BoundaryPair | Appraisal)]
+        if verdicts:
+            appraisals = [_as_appraisal(search) for search in verdicts]
+            for search, verdict in zip(verdicts, self.appraise(appraisals), strict=True):
+                search.tell(verdict)
+        asked = [[Request(search.source, proposal) for proposal in _proposals(search)] for search in querying]
+        answers = iter(self.evaluate([request for requests in asked for request in requests]))
+        for search, requests in zip(querying, asked, strict=True):
+            search.tell([next(answers) for _ in requests])
+
+    def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
+        """Render, show to the SUT and count."""
+        evaluations: list[Evaluation] = []
+        for first in range(0, len(requests), self.renderer.chunk):
+            chunk = requests[first : first + self.renderer.chunk]
+            images = self.renderer.render(chunk)
+            probabilities = self.sut(to_unit(images)).float().cpu().numpy()
+            self.queries += len(chunk)
+            evaluations += _evaluations(chunk, images.cpu().numpy(), probabilities)
+        return evaluations
+
+
+def _evaluations(requests: Sequence[Request], images: np.ndarray, probabilities: np.ndarray) -> list[Evaluation]:
+    return [
+        Evaluation(request.proposal, request.source.label, image.copy(), p)
+        for request, image, p in zip(requests, images, probabilities, strict=True)
+    ]
+
+
+def _proposals(search: SourceSearch) -> Sequence[Proposal]:
+    assert not isinstance(search.ask, BoundaryPair | Appraisal)
+    return search.ask
+
+
+def _as_appraisal(search: SourceSearch) -> Appraisal:
+    if isinstance(search.ask, Appraisal):
+        return search.ask
+    assert isinstance(search.ask, BoundaryPair)
+    return Appraisal(search.start or search.ask.first, search.ask.first)

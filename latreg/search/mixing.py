@@ -1,0 +1,83 @@
+"""Latent code mixing with binary search (arXiv 2602.15552, after Mimicry, arXiv 2408.06258)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from latreg.interfaces import Evaluation, Proposal, Source, Verdict
+from latreg.search.bisection import bisect
+from latreg.search.protocol import Search, query_one, report
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Put a rival's latent on some layers; where that flips the SUT, bisect the strength of the mixture.
+
+    Rivals are the SUT's next best classes. Partners, rivals and layer sets are tried in turn, until a pair is good
+    enough or the budget of the source is spent.
+
+    Args:
+        layer_sets: sets of layer numbers below num_ws, in the order of trial.
+        partners: partner latents drawn per rival.
+        top_k: number of rivals.
+        targeted: the mixture must be classified as the rival, not just as another class.
+        bisection_steps: halvings of alpha.
+        until: what a pair must be to end the search of its source: flipped, screened or valid.
+        run_seed: draws the partners, together with the source.
+    """
+
+    layer_sets: Sequence[Sequence[int]]
+    partners: int
+    top_k: int
+    targeted: bool
+    bisection_steps: int
+    until: str
+    run_seed: int
+    name: str = "mixing"
+    needs_accepted: bool = True
+
+    def search(self, source: Source, start: Evaluation) -> Search[None]:
+        for whole in self._mixtures(source, start):
+            end = yield from query_one(whole(1.0))
+            if not self._hit(end):
+                continue
+            pair = yield from bisect(whole, (0.0, start), (1.0, end), self.bisection_steps)
+            if not self._hit(pair.first):
+                continue
+            verdict = yield from report(pair)
+            if self._enough(verdict):
+                return
+
+    def _mixtures(self, source: Source, start: Evaluation) -> Iterator["_Mixture"]:
+        rivals = start.rivals(self.top_k)
+        seeds = {rival: self._partner_seeds(source, rival) for rival in rivals}
+        for partner in range(self.partners):
+            for rival in rivals:
+                for layers in self.layer_sets:
+                    yield _Mixture(start.proposal.psi, int(seeds[rival][partner]), rival, tuple(layers))
+
+    def _partner_seeds(self, source: Source, rival: int) -> np.ndarray:
+        rng = np.random.default_rng([self.run_seed, source.label, source.z_seed, rival])
+        return rng.integers(2**32, size=self.partners, dtype=np.uint64)
+
+    def _hit(self, evaluation: Evaluation) -> bool:
+        if self.targeted:
+            return evaluation.predicted == evaluation.proposal.rival
+        return evaluation.flipped
+
+    def _enough(self, verdict: Verdict) -> bool:
+        return {"flipped": True, "screened": verdict.screened, "valid": verdict.valid}[self.until]
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """Source, partner and layers; calling it gives the proposal at an alpha."""
+
+    psi: float
+    partner_z_seed: int
+    rival: int
+    layers: tuple[int, ...]
+
+    def __call__(self, alpha: float) -> Proposal:
+        return Proposal(self.psi, self.partner_z_seed, self.rival, self.layers, alpha)

@@ -1,0 +1,30 @@
+"""Typed ways for a search to ask the engine something: `evaluations = yield from query(...)`."""
+
+from collections.abc import Generator, Sequence
+from typing import TypeVar, cast
+
+from latreg.interfaces import Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Tell, Verdict
+
+T = TypeVar("T")
+Search = Generator[Ask, Tell, T]
+
+
+def query(proposals: Sequence[Proposal]) -> Search[list[Evaluation]]:
+    """Show images to the SUT; each costs one query."""
+    return cast(list[Evaluation], (yield proposals))
+
+
+def query_one(proposal: Proposal) -> Search[Evaluation]:
+    """Show one image to the SUT."""
+    (evaluation,) = yield from query([proposal])
+    return evaluation
+
+
+def report(pair: BoundaryPair) -> Search[Verdict]:
+    """Hand over a boundary pair; the engine keeps the best one of a source."""
+    return cast(Verdict, (yield pair))
+
+
+def appraise(source: Evaluation, candidate: Evaluation) -> Search[Verdict]:
+    """Ask whether an image is valid, without a query."""
+    return cast(Verdict, (yield Appraisal(source, candidate)))

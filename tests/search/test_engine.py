@@ -1,0 +1,230 @@
+"""The engine on linear toys: exactness, budgets, and what the SUT is shown."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from latreg.interfaces import Proposal, Source
+from latreg.search.criteria import BaselineGate
+from latreg.search.engine import Engine, Limits
+from latreg.search.mixing import Mixing
+from latreg.search.random import RandomTruncation
+from latreg.search.renderer import Renderer, Request
+from latreg.search.sampling import Sampling
+from latreg.search.truncation import Fixed, Minimal, Salvage
+from tests.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
+
+ALL_LAYERS = ((0, 1, 2, 3),)
+STRATEGIES = {
+    "sampling": Sampling(),
+    "random": RandomTruncation((0.8, 0.6, 0.4, 0.2, 0.0), bisection_steps=10),
+    "mixing": Mixing(((3,), (2, 3), (0, 1, 2, 3)), 3, 2, True, 10, "screened", run_seed=0),
+}
+SOURCES = [Source(label, z_seed) for z_seed in range(8) for label in range(3)]
+
+
+def make_engine(strategy, *, chunk=16, center="class", truncation=None, limits=None, appraiser=None, gate=None, sharpness=20.0):
+    generator = LinearGenerator()
+    return Engine(
+        Renderer(generator, center, None, chunk),
+        LinearSUT(generator, sharpness),
+        appraiser or ScriptedAppraiser(),
+        truncation or Fixed(1.0),
+        gate or BaselineGate(),
+        strategy,
+        limits or Limits(),
+    )
+
+
+def outcome(search):
+    """What must not depend on how a run was executed."""
+    pair = search.pair and (search.pair.first.proposal, search.pair.last and search.pair.last.proposal)
+    return search.source, search.rejected_because, search.queries, search.stopped_by_budget, pair
+
+
+def outcomes(engine, sources=SOURCES, **kwargs):
+    return [outcome(search) for search in engine.run(sources, **kwargs)]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+class TestEveryStrategy:
+    def test_results_come_in_the_order_of_the_sources(self, name):
+        assert [row[0] for row in outcomes(make_engine(STRATEGIES[name]))] == SOURCES
+
+    def test_results_do_not_depend_on_chunk_or_concurrency(self, name):
+        reference = outcomes(make_engine(STRATEGIES[name]))
+        for chunk, concurrency in ((1, 1), (64, 5), (7, 100)):
+            limits = Limits(concurrency=concurrency)
+            assert outcomes(make_engine(STRATEGIES[name], chunk=chunk, limits=limits)) == reference
+
+    def test_results_do_not_depend_on_where_the_sources_are_cut(self, name):
+        reference = outcomes(make_engine(STRATEGIES[name]))
+        parts = [outcomes(make_engine(STRATEGIES[name]), SOURCES[a:b]) for a, b in ((0, 5), (5, 6), (6, 24))]
+        assert sum(parts, []) == reference
+
+    def test_every_query_is_counted_where_the_sut_is_called(self, name):
+        engine = make_engine(STRATEGIES[name])
+        found = list(engine.run(SOURCES))
+        assert sum(search.queries for search in found) == engine.queries == sum(map(len, engine.sut.seen))
+
+    def test_the_sut_sees_8_bit_images_only(self, name):
+        engine = make_engine(STRATEGIES[name])
+        list(engine.run(SOURCES[:3]))
+        levels = torch.cat(engine.sut.seen) * 255
+        torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
+
+    def test_a_pair_lies_on_both_sides_of_the_boundary(self, name):
+        pairs = [search.pair for search in make_engine(STRATEGIES[name], center="global").run(SOURCES) if search.pair]
+        assert pairs or name == "sampling"
+        for pair in pairs:
+            assert pair.first.flipped
+            assert pair.last is None or not pair.last.flipped
+
+    @pytest.mark.parametrize("budget", [0, 1, 7, 60, 200])
+    def test_the_budget_of_a_run_is_never_overspent_and_counts_in_order(self, name, budget):
+        reference = outcomes(make_engine(STRATEGIES[name], limits=Limits(budget, 40, concurrency=1)))
+        engine = make_engine(STRATEGIES[name], limits=Limits(budget, 40, concurrency=8))
+        assert outcomes(engine) == reference
+        assert engine.queries <= budget
+        assert len(reference) < len(SOURCES) or engine.queries == sum(row[2] for row in reference)
+
+    def test_a_resumed_run_takes_its_spent_queries_along(self, name):
+        limits = Limits(max_queries=100, max_queries_per_source=40)
+        whole = outcomes(make_engine(STRATEGIES[name], limits=limits))
+        spent = sum(row[2] for row in whole[:2])
+        rest = outcomes(make_engine(STRATEGIES[name], limits=limits), SOURCES[2:], spent=spent)
+        assert whole[:2] + rest == whole
+
+    def test_no_source_costs_more_than_its_cap(self, name):
+        limits = Limits(max_queries_per_source=6)
+        assert all(search.queries <= 6 for search in make_engine(STRATEGIES[name], limits=limits).run(SOURCES))
+
+
+def test_a_recipe_renders_the_image_that_was_saved():
+    engine = make_engine(STRATEGIES["mixing"])
+    for search in engine.run(SOURCES):
+        for evaluation in (search.start, *([search.pair.last, search.pair.first] if search.pair else [])):
+            again = engine.renderer.render([Request(search.source, evaluation.proposal)])[0].numpy()
+            assert np.array_equal(again, evaluation.image)
+
+
+def test_mixing_lands_on_the_solved_boundary():
+    """Mixing all layers moves linearly between two images, so alpha at the boundary of two linear logits is known."""
+    generator = LinearGenerator()
+    sut = LinearSUT(generator)
+    steps = 8
+    strategy = Mixing(ALL_LAYERS, 1, 1, True, steps, "flipped", run_seed=0)
+    checked = 0
+    for search in make_engine(strategy).run(SOURCES):
+        if search.pair is None:
+            continue
+        mixture = search.pair.first.proposal
+        ends = [replace(mixture, alpha=alpha) for alpha in (0.0, 1.0)]
+        w = make_engine(strategy).renderer.compose([Request(search.source, end) for end in ends])
+        logits = sut.logits(generator.synthesize(w).flatten(1) - generator.offset)
+        gap = logits[:, search.source.label] - logits[:, mixture.rival]
+        solved = float(gap[0] / (gap[0] - gap[1]))
+        assert search.pair.width == 2**-steps
+        assert mixture.alpha - search.pair.width - 0.01 <= solved <= mixture.alpha + 0.01  # 0.01: 8-bit rounding
+        checked += 1
+    assert checked >= 10
+
+
+def test_the_first_flip_lands_on_the_solved_psi():
+    """Truncation towards the global center moves linearly too."""
+    generator = LinearGenerator()
+    sut = LinearSUT(generator)
+    strategy = RandomTruncation((0.8, 0.6, 0.4, 0.2, 0.0), bisection_steps=6)
+    checked = 0
+    for search in make_engine(strategy, center="global").run(SOURCES):
+        if search.pair is None:
+            continue
+        renderer = make_engine(strategy, center="global").renderer
+        w = renderer.compose([Request(search.source, Proposal(psi)) for psi in (0.0, 1.0)])
+        logits = sut.logits(generator.synthesize(w).flatten(1) - generator.offset)
+        gap = logits[:, search.source.label] - logits[:, search.pair.first.predicted]
+        solved = float(-gap[0] / (gap[1] - gap[0]))
+        assert abs(search.pair.first.proposal.psi - solved) < search.pair.width + 0.02
+        checked += 1
+    assert checked >= 5
+
+
+def test_without_bisection_the_first_flip_is_a_grid_point():
+    strategy = RandomTruncation((0.8, 0.6, 0.4, 0.2, 0.0), bisection_steps=0)
+    for search in make_engine(strategy, center="global").run(SOURCES):
+        if search.pair is not None:
+            assert search.pair.first.proposal.psi in strategy.psi_grid
+            assert search.pair.width == pytest.approx(0.2)
+
+
+def test_the_sweep_starts_below_the_psi_of_the_source():
+    engine = make_engine(STRATEGIES["random"], truncation=Fixed(0.5))
+    for search in engine.run(SOURCES):
+        assert search.start.proposal.psi == 0.5
+        assert search.queries <= 1 + 3 + 10  # source, 0.4 0.2 0.0, bisection
+
+
+def test_mixing_goes_on_until_a_pair_is_good_enough():
+    strategy = replace(STRATEGIES["mixing"], until="screened")
+    at_once = make_engine(strategy, appraiser=ScriptedAppraiser(screened=True))
+    never = make_engine(strategy, appraiser=ScriptedAppraiser(screened=False))
+    assert sum(s.queries for s in never.run(SOURCES)) > sum(s.queries for s in at_once.run(SOURCES))
+    assert all(search.pair is None or search.verdict is not None for search in never.run(SOURCES))
+
+
+def test_a_targeted_mixture_ends_in_its_rival():
+    for search in make_engine(STRATEGIES["mixing"]).run(SOURCES):
+        if search.pair is not None:
+            assert search.pair.first.predicted == search.pair.first.proposal.rival
+
+
+def test_no_layers_and_no_partners_find_nothing():
+    for strategy in (replace(STRATEGIES["mixing"], layer_sets=()), replace(STRATEGIES["mixing"], partners=0)):
+        assert all(search.pair is None and search.queries == 1 for search in make_engine(strategy).run(SOURCES))
+
+
+def test_rejected_sources_are_not_searched_but_sampled():
+    gate = BaselineGate(min_confidence=0.9999999)
+    for name, strategy in STRATEGIES.items():
+        for search in make_engine(strategy, gate=gate).run(SOURCES):
+            if search.rejected_because and name != "sampling":
+                assert search.queries == 1
+                assert search.pair is None
+
+
+class TestTruncation:
+    gate = BaselineGate(min_confidence=0.97)
+
+    def searches(self, truncation, **kwargs):
+        return list(make_engine(Sampling(), truncation=truncation, gate=self.gate, sharpness=1.0, **kwargs).run(SOURCES))
+
+    def test_salvage_keeps_psi_1_where_it_is_accepted_and_rescues_others(self):
+        plain, salvaged = self.searches(Fixed(1.0)), self.searches(Salvage((1.0, 0.7, 0.4, 0.1)))
+        rejected = [s.rejected_because is not None for s in plain]
+        assert any(rejected)
+        assert not all(rejected)
+        assert sum(s.rejected_because is None for s in salvaged) > rejected.count(False)
+        for before, after in zip(plain, salvaged, strict=True):
+            if before.rejected_because is None:
+                assert after.start.proposal.psi == 1.0
+                assert after.queries == 1
+
+    def test_minimal_is_never_above_salvage(self):
+        grid = (1.0, 0.8, 0.6, 0.4, 0.2)
+        pairs = zip(self.searches(Salvage(grid)), self.searches(Minimal(grid)), strict=True)
+        psis = [(a.start.proposal.psi, b.start.proposal.psi) for a, b in pairs if a.rejected_because is None]
+        assert all(minimal <= salvage for salvage, minimal in psis)
+        assert any(minimal < salvage for salvage, minimal in psis)
+
+    def test_minimal_accepts_nothing_that_is_invalid(self):
+        searches = self.searches(Minimal((1.0, 0.5)), appraiser=ScriptedAppraiser(valid=False))
+        assert {s.rejected_because for s in searches} <= {"invalid", "confidence", "misclassified"}
+
+
+def test_a_wrong_center_and_cutoff_are_refused():
+    with pytest.raises(ValueError, match="center must be class or global, got 'middle'"):
+        Renderer(LinearGenerator(), "middle", None, 1)
+    with pytest.raises(ValueError, match=r"cutoff must be null or within 0 \.\. 4, got 5"):
+        Renderer(LinearGenerator(), "class", 5, 1)
