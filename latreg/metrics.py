@@ -1,0 +1,107 @@
+"""The numbers of a run, pure functions of its records.
+
+Conventions: `screened`, `in_distribution` and `label_kept` count among the flipped sources. A number that is not
+defined (no faults to divide by, no validity model, no time measured for a stratum) is None, never nan or infinite.
+"""
+
+from collections.abc import Sequence
+from statistics import NormalDist, median
+from typing import Any
+
+import numpy as np
+
+from latreg.interfaces import BoundaryRecord
+
+STRATA = ("confident", "uncertain")
+
+
+def summarize(records: Sequence[BoundaryRecord], seconds: float | None = None) -> dict[str, Any]:
+    """The content of metrics.json.
+
+    Args:
+        records: of one run.
+        seconds: wall-clock time of the search. It cannot be split by stratum, so there it is None.
+    """
+    strata = {name: _summarize([r for r in records if r.stratum == name], None) for name in STRATA}
+    return _summarize(records, seconds) | {"strata": strata}
+
+
+def _summarize(records: Sequence[BoundaryRecord], seconds: float | None) -> dict[str, Any]:
+    accepted = [r for r in records if r.accepted]
+    flipped = [r for r in records if r.flipped]
+    faults = [r for r in records if r.valid_fault]
+    accepted_faults = sum(r.accepted for r in faults)  # strategies without a search find theirs on rejected sources
+    queries = sum(r.queries for r in records)
+    return {
+        "sources": len(records),
+        "accepted": len(accepted),
+        "acceptance_rate": _ratio(len(accepted), len(records)),
+        "flipped": len(flipped),
+        "screened": sum(r.screened is True for r in flipped),
+        "in_distribution": _count_known([r.in_distribution for r in flipped]),
+        "label_kept": sum(r.label_kept is True for r in flipped),
+        "valid_faults": len(faults),
+        "fault_rate_per_source": _ratio(len(faults), len(records)),
+        "fault_rate_per_source_ci95": wilson(len(faults), len(records)),
+        "fault_rate_per_accepted": _ratio(accepted_faults, len(accepted)),
+        "fault_rate_per_accepted_ci95": wilson(accepted_faults, len(accepted)),
+        "queries": queries,
+        "queries_per_valid_fault": _ratio(queries, len(faults)),
+        "sources_per_valid_fault": _ratio(len(records), len(faults)),
+        "boundary_margin_median": boundary_margin_median(flipped),
+        "diversity": diversity([r.first_image for r in faults if r.first_image is not None]),
+        "distinct_class_pairs": len({(r.label, r.predicted) for r in faults}),
+        "seconds": seconds,
+        "queries_per_second": _ratio(queries, seconds or 0),
+    }
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> list[float] | None:
+    """Wilson's score interval [low, high] of a proportion, None for n = 0 (Wilson 1927)."""
+    if n == 0:
+        return None
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    p = successes / n
+    center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
+    low = 0.0 if successes == 0 else center - half  # exact at the ends, where rounding would leave 1e-17
+    high = 1.0 if successes == n else center + half
+    return [low, high]
+
+
+def boundary_margin_median(records: Sequence[BoundaryRecord]) -> float | None:
+    """Median over pairs of max(|margin of the last|, |margin of the first|): how far from the boundary they lie.
+
+    The larger of the two, since a pair is on the boundary only if both its images are. Faults that were found without
+    a search have no last image and do not count.
+    """
+    pairs = [(r.last_margin, r.first_margin) for r in records]
+    sizes = [max(abs(last), abs(first)) for last, first in pairs if last is not None and first is not None]
+    return float(median(sizes)) if sizes else None
+
+
+def diversity(images: Sequence[np.ndarray], block: int = 512) -> float | None:
+    """Mean over all pairs of images (C, H, W) uint8 of their root mean square pixel difference, on [0, 1].
+
+    None for fewer than two images. The sums of squares are integers below 2^53, so expanding (a - b)^2 loses nothing.
+    """
+    n = len(images)
+    if n < 2:
+        return None
+    pixels = np.stack(images).reshape(n, -1).astype(np.float64)
+    squares = (pixels**2).sum(1)
+    total = 0.0
+    for start in range(0, n, block):
+        rows = slice(start, start + block)
+        total += np.sqrt(squares[rows, None] + squares - 2 * pixels[rows] @ pixels.T).sum()
+    return float(total / (n * (n - 1)) / 255 / pixels.shape[1] ** 0.5)
+
+
+def _ratio(numerator: float, denominator: float) -> float | None:
+    return numerator / denominator if denominator else None
+
+
+def _count_known(flags: Sequence[bool | None]) -> int | None:
+    """How many are true; None where no flag is known, as there was no model to raise it."""
+    known = [flag for flag in flags if flag is not None]
+    return sum(known) if known else None

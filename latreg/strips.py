@@ -1,0 +1,108 @@
+"""Pictures of records for people: source | last correct | first wrong | difference."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from latreg.interfaces import BoundaryRecord
+
+SCALE = 3
+GAIN = 2  # of the difference: a change of 64 levels saturates
+_GAP = 4  # pixels between tiles and rows
+_WHITE, _GRAY = 255, 128
+_TITLES = ("source", "last correct", "first wrong", "difference")
+_CAPTION_WIDTH = 190
+_LINE_HEIGHT = 18
+
+
+def strip(record: BoundaryRecord) -> np.ndarray:
+    """One row of tiles, (3 H, 12 W + gaps, 3) uint8: source, last correct, first wrong, first wrong minus source.
+
+    The difference is signed and amplified, gray = no change. Tiles without an image are white.
+    """
+    source = record.source_image
+    first = record.first_image
+    blank = np.full_like(source, _WHITE)
+    tiles = [
+        source,
+        blank if record.last_image is None else record.last_image,
+        blank if first is None else first,
+        blank if first is None else _difference(source, first),
+    ]
+    tiles = [_upscale(tile) for tile in tiles]
+    gap = np.full((tiles[0].shape[0], _GAP, 3), _WHITE, dtype=np.uint8)
+    return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2], gap, tiles[3]], axis=1)
+
+
+def examples_image(records: Sequence[BoundaryRecord], path: Path, rows: int = 20) -> None:
+    """Write a PNG of the best pairs with captions: valid faults first, then the other flips, the most similar first."""
+    pairs = sorted((r for r in records if r.first_image is not None), key=_rank)[:rows]
+    picture = _sheet(pairs) if pairs else _sentence("No pairs: no source of this run was flipped.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    picture.save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def caption(record: BoundaryRecord) -> list[str]:
+    """What is said beside a strip: classes and validity, p of the label in each image, coordinates."""
+    validity = "valid" if record.valid_fault else "label lost" if record.label_kept is False else "not valid"
+    return [f"{record.label} -> {record.predicted}   {validity}", _probabilities(record), *_coordinates(record)]
+
+
+def _coordinates(record: BoundaryRecord) -> list[str]:
+    psi = record.psi_first if record.psi_first is not None else record.source_psi
+    if not record.layers:
+        return [f"psi {psi:.2f}"]
+    return [f"psi {psi:.2f}   alpha {record.alpha_first or 0:.2f}", "layers " + ",".join(map(str, record.layers))]
+
+
+def _probabilities(record: BoundaryRecord) -> str:
+    rest = [p[record.label] for p in (record.last_probabilities, record.first_probabilities) if p is not None]
+    return "p " + " ".join(f"{p:.2f}" for p in [record.source_confidence, *rest])
+
+
+def _rank(record: BoundaryRecord) -> tuple[bool, float, int, int]:
+    return not record.valid_fault, -(record.ssim if record.ssim is not None else -1.0), record.label, record.z_seed
+
+
+def _difference(source: np.ndarray, image: np.ndarray) -> np.ndarray:
+    change = image.astype(np.int16) - source  # wide enough not to wrap around
+    pixels: np.ndarray = np.clip(_GRAY + GAIN * change, 0, 255).astype(np.uint8)
+    return pixels
+
+
+def _upscale(image: np.ndarray) -> np.ndarray:
+    """(1 or 3, H, W) => (SCALE H, SCALE W, 3), each pixel a square."""
+    pixels = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
+    return pixels.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(13)
+
+
+def _sheet(records: Sequence[BoundaryRecord]) -> Image.Image:
+    """A header and one captioned strip per record."""
+    strips = [strip(record) for record in records]
+    height, width = strips[0].shape[:2]
+    pitch = max(height, 4 * _LINE_HEIGHT) + _GAP
+    picture = Image.new("RGB", (width + 2 * _GAP + _CAPTION_WIDTH, _LINE_HEIGHT + 2 + pitch * len(strips)), "white")
+    draw = ImageDraw.Draw(picture)
+    for column, title in enumerate(_TITLES):
+        draw.text((column * (width + _GAP) / len(_TITLES) + 2, 1), title, fill="black", font=_font())
+    for row, (record, tiles) in enumerate(zip(records, strips, strict=True)):
+        top = _LINE_HEIGHT + 2 + row * pitch
+        picture.paste(Image.fromarray(tiles), (0, top))
+        for line, text in enumerate(caption(record)):
+            draw.text((width + 2 * _GAP, top + line * _LINE_HEIGHT), text, fill="black", font=_font())
+    return picture
+
+
+def _sentence(text: str) -> Image.Image:
+    picture = Image.new("RGB", (480, 40), "white")
+    ImageDraw.Draw(picture).text((10, 10), text, fill="black", font=_font())
+    return picture

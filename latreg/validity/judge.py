@@ -1,0 +1,76 @@
+"""An independent opinion on what an image shows: an ensemble of classifiers that are not the SUT."""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latreg.errors import LatregError
+from latreg.interfaces import SUT
+
+
+class Judge:
+    """An ensemble that answers with the mean of its members' probabilities.
+
+    Attributes:
+        id: sha256 over the members' ids, in their order.
+        num_classes: K.
+    """
+
+    def __init__(self, members: Sequence[SUT], batch: int = 64) -> None:
+        """Make an ensemble.
+
+        Args:
+            members: distinct classifiers of the same classes.
+            batch: images per forward pass; a smaller batch is filled up, as the last bits of a network's answer may
+                depend on how many images it is shown at once.
+
+        Raises:
+            LatregError: no members, the same one twice, members of different classes, or a batch below 1.
+        """
+        ids = [member.id for member in members]
+        classes = sorted({member.num_classes for member in members})
+        if not ids or len(set(ids)) < len(ids):
+            raise LatregError(f"validity.judge must name one or more distinct classifiers, got the ids {ids}")
+        if len(classes) > 1:
+            raise LatregError(f"the members of validity.judge must have the same number of classes, got {classes}")
+        if batch < 1:
+            raise LatregError(f"validity.judge_batch must be at least 1, got {batch}")
+        self.members = list(members)
+        self.batch = batch
+        self.num_classes = classes[0]
+        self.id = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+    def opinions(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) => each member's probabilities (M, N, K), on the CPU."""
+        if not len(images):
+            return torch.zeros(len(self.members), 0, self.num_classes)
+        return torch.cat([self._opinions_on_chunk(chunk) for chunk in torch.split(images, self.batch)], dim=1)
+
+    def _opinions_on_chunk(self, images: Tensor) -> Tensor:
+        full = F.pad(images, (0, 0) * 3 + (0, self.batch - len(images)))
+        return torch.stack([member(full)[: len(images)].cpu() for member in self.members])
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) => probabilities (N, K)."""
+        return self.opinions(images).mean(0)
+
+    def votes(self, images: Tensor, labels: Tensor) -> Tensor:
+        """How many members say that the image shows its label, (N,) int64."""
+        return count_votes(self.opinions(images), labels)
+
+    def kept(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Whether the ensemble says that the image shows its label, (N,) bool."""
+        return label_kept(self.opinions(images), labels)
+
+
+def count_votes(opinions: Tensor, labels: Tensor) -> Tensor:
+    """Opinions (M, N, K) and labels (N,) => the number of members whose argmax is the label, (N,) int64."""
+    return (opinions.argmax(2) == labels.cpu()).sum(0)
+
+
+def label_kept(opinions: Tensor, labels: Tensor) -> Tensor:
+    """Opinions (M, N, K) and labels (N,) => whether the mean's argmax is the label, (N,) bool."""
+    return opinions.mean(0).argmax(1) == labels.cpu()

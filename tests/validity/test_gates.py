@@ -1,0 +1,109 @@
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import torch
+
+from latreg.config import ValidityConfig
+from latreg.errors import LatregError
+from latreg.interfaces import Appraisal, Evaluation, Proposal
+from latreg.validity.gates import Gates
+from latreg.validity.judge import Judge
+
+
+class Brightness:
+    """Class 1 where the mean pixel is above a threshold, else class 0."""
+
+    num_classes = 2
+
+    def __init__(self, threshold):
+        self.id = f"brightness {threshold}"
+        self.threshold = threshold
+
+    def __call__(self, images):
+        p = torch.sigmoid(50 * (images.mean((1, 2, 3)) - self.threshold))
+        return torch.stack([1 - p, p], dim=1)
+
+
+def gates(**settings):
+    return Gates(ValidityConfig(judge=[], **settings), Judge([Brightness(0.4), Brightness(0.5), Brightness(0.6)]))
+
+
+def evaluation(image, label=1):
+    return Evaluation(Proposal(psi=1.0), label, image, np.array([1, 0], dtype=np.float32))
+
+
+def gray(level, channels=1):
+    return np.full((channels, 32, 32), level, dtype=np.uint8)
+
+
+def pair(source, candidate, label=1):
+    return Appraisal(evaluation(source, label), evaluation(candidate, label))
+
+
+def appraise(source, candidate, label=1, **settings):
+    (verdict,) = gates(**settings).appraise([pair(source, candidate, label)])
+    return verdict
+
+
+def test_measures_everything_whatever_the_gates_are():
+    verdict = appraise(gray(200), gray(190))
+    assert verdict.l2_rel == pytest.approx(0.05)
+    assert verdict.ssim == pytest.approx(2 * 200 * 190 / (200**2 + 190**2), abs=1e-3)
+    assert (verdict.judge_votes, verdict.label_kept, verdict.screened, verdict.valid) == (3, True, True, True)
+    assert verdict.vae_error is None
+    assert verdict.in_distribution is None
+
+
+def test_a_brighter_image_does_not_wrap_around():
+    assert appraise(gray(200), gray(201)).l2_rel == pytest.approx(0.005)
+    assert appraise(gray(201), gray(200)).l2_rel == pytest.approx(1 / 201)
+
+
+@pytest.mark.parametrize(("level", "votes", "kept"), [(200, 3, True), (140, 2, True), (115, 1, False), (60, 0, False)])
+def test_label_kept_is_the_ensembles_word(level, votes, kept):
+    verdict = appraise(gray(200), gray(level))
+    assert (verdict.judge_votes, verdict.label_kept, verdict.valid) == (votes, kept, kept)
+
+
+def test_screening_needs_both_thresholds():
+    rough = gray(200)
+    rough[:, ::2] -= 20  # 7 % away in L2, but of another structure
+    assert not appraise(gray(200), rough).screened
+    assert appraise(gray(200), rough, min_ssim=-1.0).screened
+    assert not appraise(gray(200), gray(150), min_ssim=0.9).screened  # 25 % away in L2
+    assert appraise(gray(200), gray(150), min_ssim=0.9, max_l2_rel=0.3).screened
+
+
+@pytest.mark.parametrize(
+    ("names", "valid"), [([], True), (["label_kept"], True), (["screened"], False), (["label_kept", "screened"], False)]
+)
+def test_valid_means_the_configured_gates(names, valid):
+    assert appraise(gray(255), gray(180), gates=names).valid is valid
+
+
+def test_a_verdict_does_not_depend_on_its_company():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 70, 3, 32, 32), dtype=np.uint8)
+    pairs = [pair(a, b, label=i % 2) for i, (a, b) in enumerate(zip(*images, strict=True))]
+    together = [astuple(verdict) for verdict in gates().appraise(pairs)]
+    assert together == [astuple(gates().appraise([one])[0]) for one in pairs]
+    assert together[::-1] == [astuple(verdict) for verdict in gates().appraise(pairs[::-1])]
+
+
+def test_no_pairs():
+    assert gates().appraise([]) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"gates": ["label_keeped"]}, "must be of screened, in_distribution, label_kept, got label_keeped"),
+        ({"gates": ["in_distribution"]}, "needs a validity model .* allowed without one are screened, label_kept"),
+        ({"min_ssim": 95.0}, r"min_ssim must lie in \[-1, 1\], got 95"),
+        ({"max_l2_rel": float("nan")}, "max_l2_rel must be at least 0, got nan"),
+    ],
+)
+def test_gates_that_cannot_work_are_refused(settings, message):
+    with pytest.raises(LatregError, match=message):
+        gates(**settings)

@@ -1,0 +1,95 @@
+import pytest
+import torch
+
+from latreg.errors import LatregError
+from latreg.validity.judge import Judge
+
+
+class Fixed:
+    """Says the same about every image."""
+
+    def __init__(self, id, probabilities):
+        self.id = id
+        self.num_classes = len(probabilities)
+        self.probabilities = torch.tensor(probabilities)
+        self.batches = []
+
+    def __call__(self, images):
+        self.batches.append(len(images))
+        return self.probabilities.repeat(len(images), 1)
+
+
+class Network:
+    """A real convolution and matrix product, whose last bits may depend on the batch."""
+
+    id = "network"
+    num_classes = 10
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 16, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(16 * 30 * 30, 10)
+        )
+
+    @torch.no_grad()
+    def __call__(self, images):
+        return self.layers(images).softmax(1)
+
+
+IMAGES = torch.zeros(5, 1, 32, 32)
+LABELS = torch.tensor([0, 0, 1, 1, 2])
+
+
+def judge(batch=64):
+    return Judge([Fixed("a", [0.6, 0.4, 0.0]), Fixed("b", [0.6, 0.4, 0.0]), Fixed("c", [0.0, 1.0, 0.0])], batch)
+
+
+def test_answers_the_mean_of_the_members():
+    torch.testing.assert_close(judge()(IMAGES), torch.tensor([0.4, 0.6, 0.0]).repeat(5, 1))
+
+
+def test_votes_count_members_and_kept_asks_the_ensemble():
+    assert judge().votes(IMAGES, LABELS).tolist() == [2, 2, 1, 1, 0]
+    assert judge().kept(IMAGES, LABELS).tolist() == [False, False, True, True, False]
+
+
+def test_opinions_of_each_member():
+    opinions = judge(batch=2).opinions(IMAGES)
+    assert opinions.shape == (3, 5, 3)
+    assert opinions[2, 4].tolist() == [0, 1, 0]
+    assert judge().opinions(IMAGES[:0]).shape == (3, 0, 3)
+
+
+def test_members_always_see_full_batches():
+    member = Fixed("a", [1.0, 0.0])
+    assert Judge([member], batch=2)(IMAGES).shape == (5, 2)
+    assert member.batches == [2, 2, 2]
+
+
+def test_an_image_is_judged_alike_in_any_company():
+    judge = Judge([Network()], batch=16)
+    images = torch.rand(37, 1, 32, 32)
+    alone = torch.cat([judge(image[None]) for image in images])
+    assert torch.equal(judge(images), alone)
+    assert torch.equal(judge(images.flip(0)).flip(0), alone)
+
+
+def test_id_follows_the_members():
+    a, b = Fixed("a", [1.0, 0.0]), Fixed("b", [1.0, 0.0])
+    assert len(Judge([a]).id) == 64
+    assert Judge([a, b]).id == Judge([a, b], batch=2).id
+    assert len({Judge([a]).id, Judge([b]).id, Judge([a, b]).id, Judge([b, a]).id}) == 4
+
+
+@pytest.mark.parametrize(
+    ("members", "batch", "message"),
+    [
+        ([], 64, "one or more distinct classifiers"),
+        ([Fixed("a", [1.0]), Fixed("a", [1.0])], 64, "one or more distinct classifiers"),
+        ([Fixed("a", [1.0]), Fixed("b", [1.0, 0.0])], 64, r"same number of classes, got \[1, 2\]"),
+        ([Fixed("a", [1.0])], 0, "judge_batch must be at least 1, got 0"),
+    ],
+)
+def test_bad_ensembles_are_refused(members, batch, message):
+    with pytest.raises(LatregError, match=message):
+        Judge(members, batch)
