@@ -1,0 +1,1 @@
+"""Classifiers: the system under test and the members of the judge."""

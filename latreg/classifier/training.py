@@ -1,0 +1,205 @@
+"""Train a classifier, and write its weights with a model card."""
+
+import copy
+import logging
+import sys
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+
+from latreg import weights
+from latreg.classifier.module import ClassifierModule
+from latreg.classifier.networks import Classifier
+from latreg.classifier.sut import KIND, TorchSUT, accuracy
+from latreg.config import Config
+from latreg.data import DataModule
+from latreg.errors import LatregError
+from latreg.images import ImageSet, to_unit
+from latreg.metrics import wilson
+
+log = logging.getLogger(__name__)
+
+
+def train_classifier(cfg: Config, run_dir: Path, logger: Logger | None, data: DataModule) -> dict[str, Any]:
+    """Train `cfg.classifier` on the data and write its weights with a model card into run_dir.
+
+    The weights are stored as float16 where that costs no validation accuracy; the test images are looked at once, with
+    the weights as stored. A checkpoint is kept once per epoch; with `cfg.resume` the training goes on from it, if there
+    is one, and gives the very weights that an uninterrupted one gives.
+
+    Args:
+        cfg: dataset, classifier, trainer, run_seed and resume are used.
+        run_dir: folder of the run.
+        logger: for Lightning; None = nothing is logged.
+        data: of `cfg.dataset` and `cfg.run_seed`; the size of its batches is set here.
+
+    Returns:
+        Accuracy on validation and test images with intervals, images_seen, seconds, weights; {} on ranks other than 0.
+
+    Raises:
+        LatregError: the batch cannot be shared equally among the devices, or the checkpoint is of another recipe.
+    """
+    started = time.monotonic()
+    L.seed_everything(cfg.run_seed, verbose=False)
+    module = _module(cfg, data.split("train"))
+    trainer = _trainer(cfg, run_dir, module.hparams["max_steps"], logger)
+    _fit(cfg, run_dir, module, data, trainer)
+    if not trainer.is_global_zero:
+        return {}
+    path, device = weights_file(cfg, run_dir), trainer.strategy.root_device
+    stored, half = _as_stored(module.network, data.split("validation"), device)
+    images_seen = trainer.global_step * cfg.classifier.training.batch_size
+    metrics = {"images_seen": images_seen, **_measure(stored, data, device)}
+    weights.save(path, stored.state_dict(), _description(cfg), {**_card(cfg, path.stem, half), **metrics}, half)
+    log.info("test accuracy %.4f, weights in %s", metrics["test_accuracy"], path)
+    return {**metrics, "weights": str(path), "seconds": round(time.monotonic() - started, 1)}
+
+
+def weights_file(cfg: Config, run_dir: Path) -> Path:
+    """The file that a training writes: named as `cfg.classifier.weights` is, so that it can be copied there."""
+    name = cfg.classifier.weights or f"{cfg.dataset.name}_{cfg.classifier.name}"
+    return run_dir / f"{Path(name.removeprefix('zoo:')).stem}.safetensors"
+
+
+def _module(cfg: Config, train: ImageSet) -> ClassifierModule:
+    recipe = asdict(cfg.classifier.training)
+    epochs, batch_size = recipe.pop("epochs"), recipe.pop("batch_size")
+    if len(train) < batch_size:
+        raise LatregError(
+            f"classifier.training.batch_size must be at most the {len(train)} training images, got {batch_size}"
+        )
+    images = to_unit(train.images)
+    return ClassifierModule(
+        network=cfg.classifier.network,
+        network_args=dict(cfg.classifier.network_args),
+        channels=cfg.dataset.channels,
+        num_classes=len(cfg.dataset.class_names),
+        mean=images.mean(dim=(0, 2, 3)).tolist(),
+        std=images.std(dim=(0, 2, 3)).tolist(),
+        max_steps=epochs * (len(train) // batch_size),
+        run_seed=cfg.run_seed,
+        **recipe,
+    )
+
+
+def _trainer(cfg: Config, run_dir: Path, max_steps: int, logger: Logger | None) -> L.Trainer:
+    steps_per_epoch = max_steps // cfg.classifier.training.epochs
+    last = _last_checkpoint(run_dir)
+    keep_last = ModelCheckpoint(
+        last.parent, filename=last.stem, every_n_train_steps=steps_per_epoch, enable_version_counter=False
+    )
+    return L.Trainer(
+        **asdict(cfg.trainer),
+        default_root_dir=run_dir,
+        max_steps=max_steps,
+        val_check_interval=steps_per_epoch,
+        check_val_every_n_epoch=None,  # the training batches never end
+        num_sanity_val_steps=0,
+        callbacks=[keep_last],
+        logger=logger or False,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+    )
+
+
+def _fit(cfg: Config, run_dir: Path, module: ClassifierModule, data: DataModule, trainer: L.Trainer) -> None:
+    """Train from the last checkpoint on, or from the beginning."""
+    batch_size = cfg.classifier.training.batch_size
+    data.batch_size = _batch_per_device(batch_size, trainer.world_size)
+    last = _last_checkpoint(run_dir)
+    checkpoint = last if cfg.resume and last.is_file() else None
+    data.n_images = _finished_steps(checkpoint, module) * batch_size if checkpoint else 0
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+
+
+def _batch_per_device(batch_size: int, devices: int) -> int:
+    if batch_size % devices:
+        raise LatregError(
+            f"classifier.training.batch_size must be a multiple of the {devices} devices, got {batch_size}"
+        )
+    return batch_size // devices
+
+
+def _last_checkpoint(run_dir: Path) -> Path:
+    return run_dir / "checkpoints" / "last.ckpt"
+
+
+def _finished_steps(checkpoint: Path, module: ClassifierModule) -> int:
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    wanted, found = dict(module.hparams), content["hyper_parameters"]
+    changed = sorted(name for name in wanted if wanted[name] != found.get(name))
+    if changed:
+        raise LatregError(
+            f"resume=true needs the classifier settings that {checkpoint} was trained with, "
+            f"but {changed[0]} was {found.get(changed[0])} and is now {wanted[changed[0]]}"
+        )
+    return int(content["global_step"])
+
+
+def _as_stored(network: Classifier, validation: ImageSet, device: torch.device) -> tuple[Classifier, bool]:
+    """The network as the file will give it back, and whether that is float16: where validation is not the worse."""
+    rounded = _rounded_to_half(network)
+    full, half = (accuracy(TorchSUT(n, "", device, {}), validation) for n in (network, rounded))
+    return (rounded, True) if half >= full else (network, False)
+
+
+def _measure(network: Classifier, data: DataModule, device: torch.device) -> dict[str, Any]:
+    """Accuracy on the validation and test images."""
+    metrics: dict[str, Any] = {}
+    for name in ("validation", "test"):
+        images = data.split(name)
+        share = accuracy(TorchSUT(network, "", device, {}), images)
+        metrics[f"{name}_accuracy"] = share
+        metrics[f"{name}_accuracy_ci95"] = wilson(round(share * len(images)), len(images))
+        metrics[f"{name}_images"] = len(images)
+    return metrics
+
+
+def _rounded_to_half(network: Classifier) -> Classifier:
+    """A copy whose floats are what a float16 file gives back."""
+    rounded = copy.deepcopy(network)
+    for tensor in rounded.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
+    return rounded
+
+
+def _description(cfg: Config) -> dict[str, Any]:
+    """What `load_sut` needs to build the network again."""
+    return {
+        "kind": KIND,
+        "network": cfg.classifier.network,
+        "network_args": dict(cfg.classifier.network_args),
+        "channels": cfg.dataset.channels,
+        "num_classes": len(cfg.dataset.class_names),
+    }
+
+
+def _card(cfg: Config, name: str, half: bool) -> dict[str, Any]:
+    return {
+        **_description(cfg),
+        "name": name,
+        "dataset": cfg.dataset.name,
+        "resolution": cfg.dataset.resolution,
+        "classes": list(cfg.dataset.class_names),
+        "recipe": asdict(cfg.classifier.training),
+        "run_seed": cfg.run_seed,
+        "command": _command(),
+        "stored_as": "float16" if half else "float32",
+        "versions": {package: version(package) for package in ("torch", "lightning", "numpy")},
+    }
+
+
+def _command() -> str | None:
+    """The command line of this job, None where Hydra did not start it."""
+    if not HydraConfig.initialized():
+        return None
+    return " ".join(["python -m latreg.run", *HydraConfig.get().overrides.task])
