@@ -1,6 +1,6 @@
-"""The schema of the whole configuration. A key that is not here is an error, and values are converted to these types.
+"""The schema of the whole configuration. A key that is not here is an error; values are converted to these types.
 
-Only Hydra and OmegaConf are imported, so that --help and a misspelt key answer at once. The YAML files in conf/ hold the
+Only Hydra and OmegaConf are imported: --help and a misspelt key answer at once. The YAML files in conf/ hold the
 values; `MISSING` here means that some file there must give one.
 """
 
@@ -213,7 +213,7 @@ class TrackingConfig:
 class Config:
     """One job."""
 
-    stage: str = "search"  # search | train_classifier | train_generator | evaluate_generator
+    stage: str = "search"  # search | train_classifier | train_generator | evaluate_generator | make_probe
     name: str = MISSING  # of the experiment: folder below multirun/, group in W&B
     run_seed: int = 0
     resume: bool = False

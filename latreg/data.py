@@ -1,52 +1,19 @@
 """Real images: read with Hugging Face `datasets`, decoded once to uint8, split the same way everywhere."""
 
+import copy
 import hashlib
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from latreg.errors import LatregError
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Labelled images: images (N, C, H, W) uint8, labels (N,) int64."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def slice(self, start: int, stop: int) -> "ImageSet":
-        return ImageSet(self.images[start:stop], self.labels[start:stop])
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """uint8 images to float32 in [0, 1]."""
-    return images.float() / 255
-
-
-def quantize(images: Tensor) -> Tensor:
-    """float images in [0, 1] (clamped) to the nearest uint8 level: the image that is saved and that the SUT sees."""
-    return (images.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def pad_to(images: Tensor, resolution: int) -> Tensor:
-    """Centre images (N, C, H, W) on a black square of the given resolution, at least as large as they are."""
-    height, width = images.shape[-2:]
-    if max(height, width) > resolution:
-        raise LatregError(f"images must fit into {resolution}x{resolution}, got {height}x{width}")
-    top, left = (resolution - height) // 2, (resolution - width) // 2
-    return F.pad(images, (left, resolution - width - left, top, resolution - height - top))
+from latreg.images import ImageSet, pad_to
 
 
 def resolve_source(hub: str, folder: str) -> str:
@@ -161,15 +128,6 @@ class DataModule(L.LightningDataModule):
         run_seed: int = 0,
     ) -> None:
         super().__init__()
-        self.arguments = {
-            "hub": hub,
-            "folder": folder,
-            "channels": channels,
-            "resolution": resolution,
-            "validation_size": validation_size,
-            "batch_size": batch_size,
-            "run_seed": run_seed,
-        }
         self.source = resolve_source(hub, folder)
         self.channels = channels
         self.resolution = resolution
@@ -177,11 +135,20 @@ class DataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.run_seed = run_seed
         self.n_images = 0  # where an endless training takes up again
+        self._training_images: ImageSet | None = None
+
+    def with_training_images(self, images: ImageSet) -> "DataModule":
+        """The same validation and test images, but other training images (already padded)."""
+        changed = copy.copy(self)
+        changed._training_images = images
+        return changed
 
     def split(self, name: str) -> ImageSet:
         """The "train", "validation" or "test" split, padded, whole and in file order."""
         if name not in ("train", "validation", "test"):
             raise ValueError(f"split must be train, validation or test, got {name!r}")
+        if name == "train" and self._training_images is not None:
+            return self._training_images
         data = load_images(self.source, "test" if name == "test" else "train", self.channels)
         if name != "test":
             border = len(data) - self.validation_size
@@ -190,9 +157,7 @@ class DataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = TrainingBatches(
-            self.split("train"), self.batch_size, self.run_seed, self.n_images, rank, world_size
-        )
+        batches = TrainingBatches(self.split("train"), self.batch_size, self.run_seed, self.n_images, rank, world_size)
         return DataLoader(batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:

@@ -4,7 +4,7 @@ Conventions: `screened`, `in_distribution` and `label_kept` count among the flip
 defined (no faults to divide by, no validity model, no time measured for a stratum) is None, never nan or infinite.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist, median
 from typing import Any
 
@@ -105,3 +105,21 @@ def _count_known(flags: Sequence[bool | None]) -> int | None:
     """How many are true; None where no flag is known, as there was no model to raise it."""
     known = [flag for flag in flags if flag is not None]
     return sum(known) if known else None
+
+
+def as_text(results: Mapping[str, Any]) -> str:
+    """Results of any stage as aligned lines; those of a search with a column for each stratum."""
+    columns = {"": results, **results.get("strata", {})}
+    names = [name for name in results if name != "strata"]
+    rows = [["", "all", *list(columns)[1:]]] if len(columns) > 1 else []
+    rows += [[name, *(_cell(column.get(name)) for column in columns.values())] for name in names]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return " .. ".join(map(_cell, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

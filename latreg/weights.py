@@ -31,6 +31,11 @@ def resolve(weights: str | None, wanted_for: str) -> Path:
     return path
 
 
+def probe_path(dataset: str) -> Path:
+    """Where labelled test images of a data set are shipped, if they are."""
+    return ZOO / f"{dataset}_probe.npz"
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file: the id of a network."""
     with path.open("rb") as file:

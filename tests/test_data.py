@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from latreg.data import DataModule, load_images, pad_to, quantize, to_unit
+from latreg.data import DataModule, load_images
 from latreg.errors import LatregError
+from latreg.images import pad_to, quantize, to_unit
 
 LABELS = [0, 1, 2, 1, 0, 2]
 
@@ -33,7 +34,9 @@ def folders(tmp_path, monkeypatch):
 
 
 def module(**changes):
-    return DataModule(**({"hub": "x/y", "folder": "toy", "channels": 1, "resolution": 32, "validation_size": 2} | changes))
+    return DataModule(
+        **({"hub": "x/y", "folder": "toy", "channels": 1, "resolution": 32, "validation_size": 2} | changes)
+    )
 
 
 def test_splits_are_the_files_in_order(folders):
@@ -77,7 +80,9 @@ def test_a_folder_without_images_is_refused(folders):
     source = folders / "data" / "toy"
     source.mkdir(parents=True)
     (source / "notes.txt").write_text("nothing here")
-    with pytest.raises(LatregError, match="expected an image and a class label column|expected a folder or hub data set"):
+    with pytest.raises(
+        LatregError, match=r"expected an image and a class label column|expected a folder or hub data set"
+    ):
         module().split("train")
 
 

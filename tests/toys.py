@@ -13,7 +13,7 @@ class LinearGenerator:
 
     id = "linear-generator"
 
-    def __init__(self, num_classes: int = 3, num_ws: int = 4, z_dim: int = 6) -> None:
+    def __init__(self, num_classes: int = 3, num_ws: int = 8, z_dim: int = 6) -> None:
         rng = torch.Generator().manual_seed(0)
         self.num_classes, self.num_ws, self.z_dim = num_classes, num_ws, z_dim
         self.w_avg_class = torch.randn(num_classes, z_dim, generator=rng)
@@ -39,7 +39,9 @@ class LinearSUT:
         self.offset = generator.offset
         inverse = torch.linalg.pinv(generator.matrix)  # pixels => w
         self.weight = inverse @ (generator.w_avg_class - generator.w_avg).T * sharpness
-        self.bias = -0.5 * sharpness * (generator.w_avg_class.square().sum(1) - generator.w_avg @ generator.w_avg_class.T * 2)
+        self.bias = (
+            -0.5 * sharpness * (generator.w_avg_class.square().sum(1) - generator.w_avg @ generator.w_avg_class.T * 2)
+        )
         self.seen: list[Tensor] = []
 
     def __call__(self, images: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """Training of the class-conditional StyleGAN2 as a Lightning module with manual optimization."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from latreg.errors import LatregError
@@ -17,7 +18,7 @@ from latreg.generator.networks import Discriminator, GeneratorNetwork
 class StyleGAN2Module(L.LightningModule):
     """G, D and the moving average G_ema. `n_images`, the real images shown, is the only clock.
 
-    Each step draws its random numbers from (run_seed, rank, n_images): a resumed training repeats the uninterrupted one.
+    Each step draws its random numbers from (run_seed, rank, n_images), so a resumed training repeats the whole one.
 
     Args:
         generator: arguments of GeneratorNetwork.
@@ -27,6 +28,8 @@ class StyleGAN2Module(L.LightningModule):
         style_mixing_prob: share of samples whose latent changes at a random layer.
         ema_images: half-life of G_ema in images; ema_rampup: at most this share of the images seen so far (None = off).
     """
+
+    pl_mean: Tensor
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class StyleGAN2Module(L.LightningModule):
         # Fakes take the labels of another order, so that real and fake pairs of one batch differ.
         fake_labels = labels[torch.randperm(len(labels), device=labels.device)]
         fake_c = F.one_hot(fake_labels, self.c_dim).float()
-        g_optimizer, d_optimizer = self.optimizers()  # type: ignore[misc]
+        g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
 
         self.D.requires_grad_(False)
         ws = self._map(self.G, fake_labels, fake_c)
@@ -119,7 +122,7 @@ class StyleGAN2Module(L.LightningModule):
     def _map(self, G: GeneratorNetwork, labels: Tensor, c: Tensor) -> Tensor:
         """Random latents for the labels => ws (N, num_ws, w_dim), with style mixing."""
         z = torch.randn(len(labels), self.z_dim, device=self.device)
-        w = G.mapping(z, c)
+        w: Tensor = G.mapping(z, c)
         G.mapping.track_average(w.detach(), labels)
         ws = w[:, None].expand(-1, G.num_ws, -1)
         if self.style_mixing_prob > 0:
@@ -139,7 +142,9 @@ class StyleGAN2Module(L.LightningModule):
 
     def _update(self, optimizer: Any, loss: Tensor) -> None:
         if not bool(torch.isfinite(loss)):
-            raise LatregError(f"the loss became {loss.item()} after {self.n_images} images; the last checkpoint is good")
+            raise LatregError(
+                f"the loss became {loss.item()} after {self.n_images} images; the last checkpoint is good"
+            )
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()
@@ -150,7 +155,7 @@ class StyleGAN2Module(L.LightningModule):
         if self.ema_rampup is not None:
             half_life = min(half_life, self.n_images * self.ema_rampup)
         beta = 0.5 ** (self.images_per_step / max(half_life, 1e-8))
-        averages = list(self.G_ema.parameters())
+        averages: list[Tensor] = list(self.G_ema.parameters())
         torch._foreach_lerp_(averages, list(self.G.parameters()), 1 - beta)
         for average, current in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
             average.copy_(current)

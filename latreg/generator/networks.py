@@ -4,6 +4,7 @@ Parameters carry their published names, so published weights load without a tabl
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ class MappingNetwork(nn.Module):
     def track_average(self, w: Tensor, labels: Tensor, beta: float = 0.995) -> None:
         """Move the running means of w, over all classes and per class, towards the batch w (N, w_dim), labels (N,)."""
         self.w_avg.copy_(w.mean(dim=0).lerp(self.w_avg, beta))
-        for label in labels.unique().tolist():
+        for label in set(labels.tolist()):
             mean = w[labels == label].mean(dim=0)
             self.w_avg_class[label].copy_(mean.lerp(self.w_avg_class[label], beta))
 
@@ -141,10 +142,11 @@ class SynthesisNetwork(nn.Module):
 
     def forward(self, ws: Tensor, noise_mode: NoiseMode = "const") -> Tensor:
         """ws (N, num_ws, w_dim) => images (N, C, H, W)."""
-        x = image = None
+        x: Tensor | None = None
+        image: Tensor | None = None
         first = 0
         for resolution in self.resolutions:
-            block = self.get_submodule(f"b{resolution}")
+            block = cast(SynthesisBlock, self.get_submodule(f"b{resolution}"))
             last = first + block.num_conv  # the skip output shares its latent with the next block's first layer
             x, image = block(x, image, ws[:, first : last + 1], noise_mode)
             first = last
@@ -195,8 +197,8 @@ class DiscriminatorBlock(nn.Module):
             x = self.conv1(self.conv0(x))
             return x
         gain = math.sqrt(0.5)
-        y: Tensor = self.skip(x, gain)
-        return y + self.conv1(self.conv0(x), gain)
+        x = self.skip(x, gain) + self.conv1(self.conv0(x), gain)
+        return x
 
 
 class DiscriminatorEpilogue(nn.Module):
@@ -212,10 +214,10 @@ class DiscriminatorEpilogue(nn.Module):
 
     def forward(self, x: Tensor, cmap: Tensor | None) -> Tensor:
         x = self.conv(self.mbstd(x))
-        x = self.out(self.fc(x.flatten(1)))
+        logits: Tensor = self.out(self.fc(x.flatten(1)))
         if cmap is not None:
-            x = (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)
-        return x
+            logits = (logits * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)
+        return logits
 
 
 class Discriminator(nn.Module):

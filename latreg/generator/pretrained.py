@@ -21,7 +21,7 @@ class StyleGAN2:
     """
 
     def __init__(self, network: GeneratorNetwork, id: str) -> None:
-        self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.network = network.eval().requires_grad_(False)
         self.id = id
         self.num_classes = network.mapping.c_dim
         self.num_ws = network.num_ws

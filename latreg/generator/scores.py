@@ -1,4 +1,4 @@
-"""How good a generator is to test with: agreement with the judge, Frechet distance, and what a classifier learns from it.
+"""How good a generator is to test with: agreement with the judge, Frechet distance, what a classifier learns from it.
 
 Features are those before the last layer of the judge's first member, so distances carry that name: they are no FID.
 """
@@ -16,9 +16,10 @@ from latreg.classifier.networks import Classifier
 from latreg.classifier.sut import TorchSUT, load_sut
 from latreg.classifier.training import train_classifier
 from latreg.config import Config
-from latreg.data import DataModule, ImageSet, to_unit
+from latreg.data import DataModule
 from latreg.errors import LatregError
 from latreg.generator.pretrained import StyleGAN2, load_generator
+from latreg.images import ImageSet, to_unit
 from latreg.interfaces import Proposal, Source
 from latreg.metrics import wilson
 from latreg.search.renderer import Renderer, Request
@@ -41,7 +42,9 @@ class JudgeFeatures(nn.Module):
         return self.network.features(to_unit(images))
 
 
-def draw(generator: StyleGAN2, n: int, psi: float, center: str, chunk: int, first_z_seed: int = FIRST_Z_SEED) -> ImageSet:
+def draw(
+    generator: StyleGAN2, n: int, psi: float, center: str, chunk: int, first_z_seed: int = FIRST_Z_SEED
+) -> ImageSet:
     """n samples, n / K of each class in turn, as the 8-bit images that would be saved."""
     renderer = Renderer(generator, center, cutoff=None, chunk=chunk)
     classes = generator.num_classes
@@ -56,28 +59,51 @@ def agreement(judge: Judge, samples: ImageSet) -> int:
     return sum(int(judge.kept(to_unit(chunk.images), chunk.labels).sum()) for chunk in chunks)
 
 
-def frechet_distance(features: JudgeFeatures, real: Tensor, fake: Tensor) -> float:
-    """Frechet distance between Gaussians fitted to the features of uint8 images (N, C, H, W) (arXiv 1706.08500)."""
-    metric = FrechetInceptionDistance(features, input_img_size=tuple(real.shape[1:]))
-    for images, is_real in ((real, True), (fake, False)):
-        for chunk in images.split(500):
-            metric.update(chunk, real=is_real)
-    return float(metric.compute())
+class FrechetDistance:
+    """Frechet distance to real images between Gaussians fitted to the features of a network (arXiv 1706.08500).
+
+    Args:
+        features: the network.
+        real: images (N, C, H, W) uint8.
+    """
+
+    def __init__(self, features: JudgeFeatures, real: Tensor) -> None:
+        size = (real.shape[1], real.shape[2], real.shape[3])
+        self._metric = FrechetInceptionDistance(features, reset_real_features=False, input_img_size=size)
+        self._update(real, real=True)
+
+    def __call__(self, images: Tensor) -> float:
+        """The distance of images (N, C, H, W) uint8; N should be well above the number of features."""
+        self._metric.reset()
+        self._update(images, real=False)
+        return float(self._metric.compute())
+
+    def _update(self, images: Tensor, real: bool) -> None:
+        for chunk in torch.split(images, 500):
+            self._metric.update(chunk, real=real)
 
 
-def quick_scores(cfg: Config, generator: StyleGAN2, data: DataModule) -> dict[str, float]:
-    """Scores on 1,000 samples to watch a training by; {} as long as there is no judge."""
-    try:
-        members = load_judge_members(cfg)
-    except LatregError as error:
-        log.warning("no scores while training: %s", error)
-        return {}
-    samples = draw(generator, QUICK_SAMPLES, 1.0, "class", chunk=16)
-    test = data.split("test").images
-    return {
-        "judge_agreement": agreement(Judge(members), samples) / len(samples),
-        "judge_frechet_distance": frechet_distance(JudgeFeatures(members[0].network), test, samples.images),
-    }
+class TrainingScores:
+    """Scores on 1,000 samples to watch a training by; none as long as there is no judge."""
+
+    def __init__(self, cfg: Config, data: DataModule) -> None:
+        self._judge: Judge | None = None
+        try:
+            members = load_judge_members(cfg)
+        except LatregError as error:
+            log.warning("no scores while training: %s", error)
+            return
+        self._judge = Judge(members)
+        self._distance = FrechetDistance(JudgeFeatures(members[0].network), data.split("test").images)
+
+    def __call__(self, generator: StyleGAN2) -> dict[str, float]:
+        if self._judge is None:
+            return {}
+        samples = draw(generator, QUICK_SAMPLES, 1.0, "class", chunk=16)
+        return {
+            "judge_agreement": agreement(self._judge, samples) / len(samples),
+            "judge_frechet_distance": self._distance(samples.images),
+        }
 
 
 def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
@@ -114,28 +140,17 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
 
 def distances(features: JudgeFeatures, samples: Tensor, data: DataModule) -> dict[str, float]:
     """Frechet distance of samples to the test images, beside that of as many training images."""
-    test, train = data.split("test").images, data.split("train").images
+    distance = FrechetDistance(features, data.split("test").images)
     return {
-        "judge_frechet_distance": frechet_distance(features, test, samples),
-        "judge_frechet_distance_of_train": frechet_distance(features, test, train[: len(samples)]),
+        "judge_frechet_distance": distance(samples),
+        "judge_frechet_distance_of_train": distance(data.split("train").images[: len(samples)]),
     }
-
-
-class SampleData(DataModule):
-    """The data set with its training images replaced by samples; validation and test images are real."""
-
-    def __init__(self, data: DataModule, samples: ImageSet) -> None:
-        super().__init__(**data.arguments)
-        self.samples = samples
-
-    def split(self, name: str) -> ImageSet:
-        return self.samples if name == "train" else super().split(name)
 
 
 def learn_from_samples(cfg: Config, generator: StyleGAN2, data: DataModule, run_dir: Path) -> dict[str, Any]:
     """Accuracy on real test images of a classifier trained on samples at psi = 1 alone: it measures diversity."""
     samples = draw(generator, cfg.evaluation.training_samples, 1.0, "class", chunk=16)
-    results = train_classifier(cfg, run_dir / "classifier_of_samples", None, SampleData(data, samples))
+    results = train_classifier(cfg, run_dir / "classifier_of_samples", None, data.with_training_images(samples))
     return {
         "training_samples": len(samples),
         "accuracy_trained_on_samples": results["test_accuracy"],

@@ -1,5 +1,6 @@
 """What a generator's training leaves behind as it goes: checkpoint, weights, sample grid and scores."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 from torch import Tensor
 
@@ -19,6 +21,8 @@ from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.pretrained import StyleGAN2
 from latreg.interfaces import Proposal, Source
 from latreg.search.renderer import Renderer, Request
+
+log = logging.getLogger(__name__)
 
 W_AVG_SAMPLES = 100_000
 KIND = "generator"  # what the description in a weights file says it is
@@ -67,8 +71,11 @@ class Snapshots(Callback):
         grid.parent.mkdir(exist_ok=True)
         sample_grid(generator, psi=1.0).save(grid)
         self.scores = self.score(generator)
+        log.info("%d images: %s", module.n_images, self.scores)
         for logger in trainer.loggers:
             logger.log_metrics({**self.scores, "n_images": module.n_images})
+            if isinstance(logger, WandbLogger):
+                logger.log_image("samples", [str(grid)])
 
 
 def checkpoint_path(run_dir: Path) -> Path:
@@ -104,7 +111,9 @@ def measure_w_avg(network: GeneratorNetwork, samples: int = W_AVG_SAMPLES) -> No
     mapping.w_avg.copy_(mapping.w_avg_class.mean(dim=0))
 
 
-def sample_grid(generator: StyleGAN2, psi: float, columns: int = 10, scale: int = 2, center: str = "class") -> Image.Image:
+def sample_grid(
+    generator: StyleGAN2, psi: float, columns: int = 10, scale: int = 2, center: str = "class"
+) -> Image.Image:
     """One row of samples per class, the same z in each column, in nearest-neighbour magnification."""
     renderer = Renderer(generator, center, cutoff=None, chunk=16)
     sources = [Source(label, z_seed) for label in range(generator.num_classes) for z_seed in range(columns)]

@@ -1,8 +1,6 @@
 """Train a StyleGAN2 on one device or several, from the start or from its last checkpoint."""
 
-import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,9 @@ from latreg.data import DataModule
 from latreg.errors import LatregError
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.pretrained import network_arguments
-from latreg.generator.scores import quick_scores
+from latreg.generator.scores import TrainingScores
 from latreg.generator.snapshots import Snapshots, checkpoint_path
+from latreg.runfolder import versions
 
 
 def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger | None) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
         weights_name(cfg),
         recipe.snapshot_images,
         describe=lambda n_images: describe(cfg, n_images),
-        score=lambda generator: quick_scores(cfg, generator, data),
+        score=TrainingScores(cfg, data),
     )
     trainer = L.Trainer(
         **asdict(cfg.trainer),
@@ -107,7 +106,9 @@ def images_seen(checkpoint: Path, module: StyleGAN2Module) -> int:
     for name in ("generator", "discriminator"):
         wanted, found = dict(module.hparams[name]), dict(content["hyper_parameters"][name])
         if wanted != found:
-            raise LatregError(f"{checkpoint} was trained with the {name} {found}, but the configuration asks for {wanted}")
+            raise LatregError(
+                f"{checkpoint} was trained with the {name} {found}, but the configuration asks for {wanted}"
+            )
     return int(content["n_images"])
 
 
@@ -122,8 +123,5 @@ def describe(cfg: Config, n_images: int) -> dict[str, Any]:
         "images_seen": n_images,
         "run_seed": cfg.run_seed,
         "stored_as": "float16",
-        "versions": {name: version(name) for name in ("torch", "lightning", "latreg")}
-        | {"python": platform.python_version()},
+        "versions": versions(),
     }
-
-

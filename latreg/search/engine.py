@@ -1,8 +1,8 @@
 """The engine: runs many searches side by side, renders, queries the SUT, appraises, and counts every query.
 
-Each search is a coroutine over one source. A round gathers what all live searches ask, renders and classifies it in full
-batches, and tells each its share; so all bisections advance in lockstep and finished searches leave. No search sees
-another, so the results do not depend on batch size or on what runs beside it.
+Each search is a coroutine over one source. A round gathers what all live searches ask, renders and classifies it in
+full batches, and tells each its share; so all bisections advance in lockstep and finished searches leave. No search
+sees another, so the results do not depend on batch size or on what runs beside it.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from latreg.data import to_unit
+from latreg.images import to_unit
 from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Source, Strategy, Tell, Verdict
 from latreg.search.criteria import BaselineGate
 from latreg.search.protocol import Search
@@ -40,7 +40,7 @@ class SourceSearch:
     def begin(self, truncation: Truncation, gate: BaselineGate, strategy: Strategy) -> None:
         """Start the coroutine: place the source, then search from there."""
         self._coroutine = self._script(truncation, gate, strategy)
-        self._advance(lambda coroutine: next(coroutine))
+        self._advance(next)
 
     def tell(self, answer: Tell) -> None:
         """Answer what was asked, and take the next question."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from latreg.interfaces import BoundaryRecord, Evaluation, Proposal, Source
+from latreg.interfaces import BoundaryRecord, Proposal, Source
 from latreg.search.criteria import stratum
 from latreg.search.engine import SourceSearch
 from latreg.search.renderer import Request

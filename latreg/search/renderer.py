@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latreg.data import quantize
 from latreg.errors import LatregError
+from latreg.images import quantize
 from latreg.interfaces import Generator, Proposal, Source
 from latreg.search.latent import layer_mask, mix, truncate
 
@@ -17,7 +17,8 @@ CACHED_LATENTS = 50_000  # at 128 floats each, 25 MB
 
 def latent_z(z_seed: int, z_dim: int) -> np.ndarray:
     """z (z_dim,) of a seed, as NVIDIA's tools draw it."""
-    return np.random.RandomState(z_seed).randn(1, z_dim)[0].astype(np.float32)
+    z: np.ndarray = np.random.RandomState(z_seed).randn(1, z_dim)[0].astype(np.float32)
+    return z
 
 
 @dataclass(frozen=True)

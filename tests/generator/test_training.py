@@ -6,9 +6,10 @@ import lightning as L
 import pytest
 import torch
 
-from latreg.data import ImageSet, TrainingBatches
+from latreg.data import TrainingBatches
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.module import StyleGAN2Module
+from latreg.images import ImageSet
 
 GENERATOR = {
     "z_dim": 8,

@@ -1,11 +1,15 @@
-"""The engine on linear toys: exactness, budgets, and what the SUT is shown."""
+"""The contract of all strategies in conf/, and each one's own promises, on linear toys."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 
+from latreg.config import conf_dir, register
 from latreg.interfaces import Proposal, Source
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits
@@ -16,16 +20,24 @@ from latreg.search.sampling import Sampling
 from latreg.search.truncation import Fixed, Minimal, Salvage
 from tests.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 
-ALL_LAYERS = ((0, 1, 2, 3),)
-STRATEGIES = {
-    "sampling": Sampling(),
-    "random": RandomTruncation((0.8, 0.6, 0.4, 0.2, 0.0), bisection_steps=10),
-    "mixing": Mixing(((3,), (2, 3), (0, 1, 2, 3)), 3, 2, True, 10, "screened", run_seed=0),
-}
+register()
+
+
+def configured(name):
+    """The strategy of conf/strategy/<name>.yaml."""
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        return instantiate(compose("config", [f"strategy={name}"]).strategy, _convert_="all")
+
+
+STRATEGIES = {path.stem: configured(path.stem) for path in sorted(Path(conf_dir(), "strategy").glob("*.yaml"))}
+RANDOM = RandomTruncation((0.8, 0.6, 0.4, 0.2, 0.0), bisection_steps=10)
+MIXING = Mixing(((7,), (4, 5, 6, 7), tuple(range(8))), 3, 2, True, 10, "screened", run_seed=0)
 SOURCES = [Source(label, z_seed) for z_seed in range(8) for label in range(3)]
 
 
-def make_engine(strategy, *, chunk=16, center="class", truncation=None, limits=None, appraiser=None, gate=None, sharpness=20.0):
+def make_engine(
+    strategy, *, chunk=16, center="class", truncation=None, limits=None, appraiser=None, gate=None, sharpness=20.0
+):
     generator = LinearGenerator()
     return Engine(
         Renderer(generator, center, None, chunk),
@@ -34,7 +46,7 @@ def make_engine(strategy, *, chunk=16, center="class", truncation=None, limits=N
         truncation or Fixed(1.0),
         gate or BaselineGate(),
         strategy,
-        limits or Limits(),
+        limits or Limits(max_queries_per_source=40),
     )
 
 
@@ -56,13 +68,13 @@ class TestEveryStrategy:
     def test_results_do_not_depend_on_chunk_or_concurrency(self, name):
         reference = outcomes(make_engine(STRATEGIES[name]))
         for chunk, concurrency in ((1, 1), (64, 5), (7, 100)):
-            limits = Limits(concurrency=concurrency)
+            limits = Limits(max_queries_per_source=40, concurrency=concurrency)
             assert outcomes(make_engine(STRATEGIES[name], chunk=chunk, limits=limits)) == reference
 
     def test_results_do_not_depend_on_where_the_sources_are_cut(self, name):
         reference = outcomes(make_engine(STRATEGIES[name]))
         parts = [outcomes(make_engine(STRATEGIES[name]), SOURCES[a:b]) for a, b in ((0, 5), (5, 6), (6, 24))]
-        assert sum(parts, []) == reference
+        assert [row for part in parts for row in part] == reference
 
     def test_every_query_is_counted_where_the_sut_is_called(self, name):
         engine = make_engine(STRATEGIES[name])
@@ -103,7 +115,7 @@ class TestEveryStrategy:
 
 
 def test_a_recipe_renders_the_image_that_was_saved():
-    engine = make_engine(STRATEGIES["mixing"])
+    engine = make_engine(MIXING)
     for search in engine.run(SOURCES):
         for evaluation in (search.start, *([search.pair.last, search.pair.first] if search.pair else [])):
             again = engine.renderer.render([Request(search.source, evaluation.proposal)])[0].numpy()
@@ -115,7 +127,7 @@ def test_mixing_lands_on_the_solved_boundary():
     generator = LinearGenerator()
     sut = LinearSUT(generator)
     steps = 8
-    strategy = Mixing(ALL_LAYERS, 1, 1, True, steps, "flipped", run_seed=0)
+    strategy = Mixing((tuple(range(8)),), 1, 1, True, steps, "flipped", run_seed=0)
     checked = 0
     for search in make_engine(strategy).run(SOURCES):
         if search.pair is None:
@@ -160,14 +172,14 @@ def test_without_bisection_the_first_flip_is_a_grid_point():
 
 
 def test_the_sweep_starts_below_the_psi_of_the_source():
-    engine = make_engine(STRATEGIES["random"], truncation=Fixed(0.5))
+    engine = make_engine(RANDOM, truncation=Fixed(0.5))
     for search in engine.run(SOURCES):
         assert search.start.proposal.psi == 0.5
         assert search.queries <= 1 + 3 + 10  # source, 0.4 0.2 0.0, bisection
 
 
 def test_mixing_goes_on_until_a_pair_is_good_enough():
-    strategy = replace(STRATEGIES["mixing"], until="screened")
+    strategy = replace(MIXING, until="screened")
     at_once = make_engine(strategy, appraiser=ScriptedAppraiser(screened=True))
     never = make_engine(strategy, appraiser=ScriptedAppraiser(screened=False))
     assert sum(s.queries for s in never.run(SOURCES)) > sum(s.queries for s in at_once.run(SOURCES))
@@ -175,13 +187,13 @@ def test_mixing_goes_on_until_a_pair_is_good_enough():
 
 
 def test_a_targeted_mixture_ends_in_its_rival():
-    for search in make_engine(STRATEGIES["mixing"]).run(SOURCES):
+    for search in make_engine(MIXING).run(SOURCES):
         if search.pair is not None:
             assert search.pair.first.predicted == search.pair.first.proposal.rival
 
 
 def test_no_layers_and_no_partners_find_nothing():
-    for strategy in (replace(STRATEGIES["mixing"], layer_sets=()), replace(STRATEGIES["mixing"], partners=0)):
+    for strategy in (replace(MIXING, layer_sets=()), replace(MIXING, partners=0)):
         assert all(search.pair is None and search.queries == 1 for search in make_engine(strategy).run(SOURCES))
 
 
@@ -198,7 +210,9 @@ class TestTruncation:
     gate = BaselineGate(min_confidence=0.97)
 
     def searches(self, truncation, **kwargs):
-        return list(make_engine(Sampling(), truncation=truncation, gate=self.gate, sharpness=1.0, **kwargs).run(SOURCES))
+        return list(
+            make_engine(Sampling(), truncation=truncation, gate=self.gate, sharpness=1.0, **kwargs).run(SOURCES)
+        )
 
     def test_salvage_keeps_psi_1_where_it_is_accepted_and_rescues_others(self):
         plain, salvaged = self.searches(Fixed(1.0)), self.searches(Salvage((1.0, 0.7, 0.4, 0.1)))
@@ -226,5 +240,5 @@ class TestTruncation:
 def test_a_wrong_center_and_cutoff_are_refused():
     with pytest.raises(ValueError, match="center must be class or global, got 'middle'"):
         Renderer(LinearGenerator(), "middle", None, 1)
-    with pytest.raises(ValueError, match=r"cutoff must be null or within 0 \.\. 4, got 5"):
-        Renderer(LinearGenerator(), "class", 5, 1)
+    with pytest.raises(ValueError, match=r"cutoff must be null or within 0 \.\. 8, got 9"):
+        Renderer(LinearGenerator(), "class", 9, 1)

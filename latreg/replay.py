@@ -1,0 +1,87 @@
+"""Verify a run from its files: python -m latreg.replay RUN_DIR.
+
+Renders every saved image again from its row, compares it with the stored one, shows the stored one to the SUT, and
+checks that the answer is the recorded one. Exit code 0 only if all of them hold.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+
+from latreg import records
+from latreg.assembly import Parts, assemble
+from latreg.config import load_run_config
+from latreg.errors import LatregError
+from latreg.images import to_unit
+from latreg.interfaces import BoundaryRecord
+from latreg.search.outcome import saved_images
+
+TOLERANCE = 1  # levels of 256: rounding may differ between batch sizes and machines
+BATCH = 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m latreg.replay", description=__doc__)
+    parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
+    run_dir = parser.parse_args(arguments).run_dir
+    try:
+        return replay(run_dir)
+    except LatregError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def replay(run_dir: Path) -> int:
+    """Verify the boundary pairs of a run and print those that fail, then `verified N of N`; returns 0 if all hold."""
+    parts = assemble(load_run_config(run_dir))
+    pairs = [record for record in records.read_records(run_dir) if record.flipped]
+    check_weights(run_dir, pairs, parts)
+    verified = 0
+    for first in range(0, len(pairs), BATCH):
+        batch = pairs[first : first + BATCH]
+        for record, problem in zip(batch, verify(batch, parts), strict=True):
+            verified += problem is None
+            if problem is not None:
+                print(f"class {record.label}, z_seed {record.z_seed}: {problem}")
+    print(f"verified {verified} of {len(pairs)}")
+    return 0 if verified == len(pairs) else 1
+
+
+def check_weights(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:
+    """Refuse to verify with other networks than the run's."""
+    for name, found, ids in (
+        ("generator", parts.generator.id, {pair.generator_id for pair in pairs}),
+        ("SUT", parts.sut.id, {pair.sut_id for pair in pairs}),
+    ):
+        if ids - {found}:
+            raise LatregError(
+                f"{run_dir} was made with the {name} {ids.pop()[:12]}, but its weights are now {found[:12]}"
+            )
+
+
+def verify(pairs: Sequence[BoundaryRecord], parts: Parts) -> list[str | None]:
+    """What is wrong with each pair, None where all of its images hold."""
+    images = [(row, saved) for row, pair in enumerate(pairs) for saved in saved_images(pair)]
+    stored = np.stack([saved.image for _, saved in images])
+    rendered = parts.renderer.render([saved.request for _, saved in images]).cpu().numpy()
+    answers = parts.sut(to_unit(torch.from_numpy(stored))).argmax(dim=1).tolist()
+    problems: list[str | None] = [None] * len(pairs)
+    for (row, saved), again, answer in zip(images, rendered, answers, strict=True):
+        difference = int(np.abs(again.astype(int) - saved.image.astype(int)).max())
+        if difference > TOLERANCE:
+            problems[row] = f"the {saved.role} image differs by {difference} levels from what its row renders"
+        elif answer != saved.predicted:
+            problems[row] = f"the SUT says {answer} to the {saved.role} image, recorded was {saved.predicted}"
+    return problems
+
+
+if __name__ == "__main__":
+    sys.exit(main())

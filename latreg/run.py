@@ -1,0 +1,30 @@
+"""The command line: python -m latreg.run +experiment=mnist_random [key=value ..]."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning barriers cost most of a shared machine; before torch
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig
+
+from latreg.config import conf_dir, register
+from latreg.errors import LatregError
+
+register()
+
+
+@hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
+def main(cfg: DictConfig) -> None:
+    """Run one job; a user's mistake ends it with one sentence (HYDRA_FULL_ERROR=1 for the traceback)."""
+    from latreg import stages  # imports torch, which --help and a misspelt key need not wait for
+
+    try:
+        stages.run(cfg, HydraConfig.get().runtime.output_dir)
+    except LatregError as error:
+        raise CompactHydraException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

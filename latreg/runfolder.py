@@ -1,0 +1,84 @@
+"""The folder of one run: its resolved config, its status, and nothing half-written left as done."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from latreg import __version__
+from latreg.errors import LatregError
+
+PACKAGES = ("torch", "lightning", "numpy", "hydra-core", "wandb", "datasets")
+
+
+class RunFolder:
+    """Writes config.yaml, status.json and metrics.json of a run, each whole or not at all.
+
+    Raises:
+        LatregError: the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config: dict[str, Any] = {}
+        self._status: dict[str, Any] = {}
+
+    def begin(self, cfg: DictConfig) -> None:
+        """Write the resolved configuration and the status `running`."""
+        self.config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+        self._write("config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        self.status(
+            state="running",
+            started=_now(),
+            versions=versions(),
+            git_commit=_git_commit(),
+            weights={},
+        )
+
+    def status(self, **changes: Any) -> None:
+        """Update status.json."""
+        self._status.update(changes)
+        self.write_json("status.json", self._status)
+
+    def done(self) -> None:
+        self.status(state="done", finished=_now())
+
+    def failed(self, error: BaseException) -> None:
+        self.status(state="failed", finished=_now(), error=f"{type(error).__name__}: {error}")
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        self._write(name, json.dumps(content, indent=2) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            temporary = self.path / f"{name}.tmp"
+            temporary.write_text(text)
+            os.replace(temporary, self.path / name)
+        except OSError as error:
+            raise LatregError(f"the run folder {self.path} must be writable, but {error}") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of this software, of Python and of the packages that results depend on."""
+    return {"latreg": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git_commit() -> str | None:
+    """The commit of a checkout, with -dirty where files were changed; None for an installed package."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None

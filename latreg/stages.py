@@ -1,0 +1,155 @@
+"""What a job can do, a function each. `run` picks one, and keeps the run's folder honest whatever happens."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from latreg import metrics, records, strips
+from latreg.assembly import Parts, assemble, make_data, make_sources
+from latreg.classifier.sut import TorchSUT, check_accuracy
+from latreg.classifier.training import train_classifier
+from latreg.config import Config
+from latreg.data import load_images, resolve_source
+from latreg.errors import LatregError
+from latreg.generator.scores import evaluate_generator
+from latreg.generator.training import train_generator
+from latreg.images import ImageSet, load_probe, save_probe
+from latreg.interfaces import BoundaryRecord, Source
+from latreg.progress import SearchProgress
+from latreg.runfolder import RunFolder
+from latreg.search.outcome import RunContext, to_record
+from latreg.tracking import Tracker, lightning_logger
+from latreg.weights import probe_path
+
+
+def run(cfg: DictConfig, output_dir: str) -> None:
+    """Run the stage that the configuration names, in its run folder; the last line printed is that folder."""
+    folder = RunFolder(Path(output_dir))
+    config = OmegaConf.to_object(cfg)
+    assert isinstance(config, Config)
+    if config.stage not in STAGES:
+        raise LatregError(f"stage must be one of {', '.join(STAGES)}, got {config.stage!r}")
+    folder.begin(cfg)
+    try:
+        results = STAGES[config.stage](config, folder)
+        folder.write_json("metrics.json", results)
+        folder.done()
+    except BaseException as error:
+        folder.failed(error)
+        raise
+    print(metrics.as_text(results))
+    print(folder.path)
+
+
+def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Search boundary inputs, save and log them, and score what was found."""
+    started = time.perf_counter()
+    saved = saved_records(cfg, folder)
+    parts = assemble(cfg)
+    ids = {"generator": parts.generator.id, "sut": parts.sut.id, "judge": parts.judge.id}
+    folder.status(weights=ids)
+    check_sut(cfg, parts.sut)
+    sources = make_sources(cfg.search, parts.generator.num_classes)
+    with Tracker(cfg.tracking, folder.config, folder.path, group=cfg.name, found=saved) as tracker:
+        with SearchProgress(len(sources), len(saved), parts.engine) as progress:
+            for record in searched_records(cfg, folder, parts, sources, saved):
+                tracker.log_record(record)
+                progress.advance(record)
+        found = list(records.read_records(folder.path))
+        results = metrics.summarize(found, seconds=round(time.perf_counter() - started, 2))
+        strips.examples_image(found, folder.path / "examples.png")
+        tracker.finish(results, ids)
+    return results
+
+
+def saved_records(cfg: Config, folder: RunFolder) -> list[BoundaryRecord]:
+    """The records of an interrupted run that this one takes up.
+
+    Raises:
+        LatregError: there are some, and the run was not asked to resume.
+    """
+    if not records.part_paths(folder.path):
+        return []
+    if not cfg.resume:
+        raise LatregError(f"{folder.path} already holds records: give another hydra.run.dir, or resume=true to go on")
+    return list(records.read_records(folder.path))
+
+
+def searched_records(
+    cfg: Config, folder: RunFolder, parts: Parts, sources: Sequence[Source], saved: Sequence[BoundaryRecord]
+) -> Iterator[BoundaryRecord]:
+    """Search the sources that are not saved yet; records are yielded as soon as they are, and saved part by part."""
+    context = RunContext(
+        run_seed=cfg.run_seed,
+        dataset=cfg.dataset.name,
+        strategy=cfg.strategy.name,
+        truncation=cfg.truncation.mode if cfg.truncation.mode != "adaptive" else cfg.truncation.direction,
+        center=cfg.truncation.center,
+        cutoff=cfg.truncation.cutoff,
+        generator_id=parts.generator.id,
+        sut_id=parts.sut.id,
+        judge_id=parts.judge.id,
+        confident_below=cfg.search.confident_below,
+    )
+    part: list[BoundaryRecord] = []
+    index = len(records.part_paths(folder.path))
+    for finished in parts.engine.run(sources[len(saved) :], spent=sum(record.queries for record in saved)):
+        record = to_record(finished, context)
+        part.append(record)
+        yield record
+        if len(part) == cfg.search.part_size:
+            records.write_part(folder.path, index, part)
+            part, index = [], index + 1
+    if part or index == 0:
+        records.write_part(folder.path, index, part)
+
+
+def check_sut(cfg: Config, sut: TorchSUT) -> None:
+    """Refuse a SUT that is worse than its card on labelled test images."""
+    if cfg.classifier.probe_images > 0:
+        check_accuracy(sut, probe_images(cfg), sut.card, cfg.classifier.probe_images)
+
+
+def probe_images(cfg: Config) -> ImageSet:
+    """The test images that are shipped for this purpose, or the first ones of the data set itself."""
+    shipped = probe_path(cfg.dataset.name)
+    if shipped.is_file():
+        return load_probe(shipped, cfg.dataset.resolution)
+    return make_data(cfg.dataset, cfg.run_seed).split("test")
+
+
+def probe_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Write the first test images to a file, to be shipped for the check of SUTs."""
+    data = load_images(resolve_source(cfg.dataset.hub, cfg.dataset.folder), "test", cfg.dataset.channels)
+    path = folder.path / probe_path(cfg.dataset.name).name
+    save_probe(path, data.slice(0, cfg.classifier.probe_images))
+    return {"images": cfg.classifier.probe_images, "file": str(path)}
+
+
+def classifier_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Train a SUT or a member of the judge."""
+    with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name) as logger:
+        return train_classifier(cfg, folder.path, logger, make_data(cfg.dataset, cfg.run_seed))
+
+
+def generator_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Train a StyleGAN2."""
+    with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name, x_axis="n_images") as logger:
+        return train_generator(cfg, folder.path, make_data(cfg.dataset, cfg.run_seed), logger)
+
+
+def card_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Measure a generator for its model card."""
+    return evaluate_generator(cfg, folder.path, make_data(cfg.dataset, cfg.run_seed))
+
+
+STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
+    "search": search,
+    "train_classifier": classifier_stage,
+    "train_generator": generator_stage,
+    "evaluate_generator": card_stage,
+    "make_probe": probe_stage,
+}

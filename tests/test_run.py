@@ -1,0 +1,169 @@
+"""The command line end to end on the shipped weights: what a user types, and what comes back."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from latreg import replay
+from latreg.records import read_records
+from latreg.weights import ZOO, resolve
+
+TINY = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
+SEARCHES = ["mnist_random", "mnist_mixing", "mnist_sampling"]
+
+
+def last_line(text):
+    return text.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("truncation", ["none", "fixed", "adaptive", "adaptive truncation.direction=minimal"])
+@pytest.mark.parametrize("experiment", SEARCHES)
+def test_every_search_runs_and_replays(cli, experiment, truncation):
+    choice, *changes = truncation.split()
+    code, out, _ = cli(f"+experiment={experiment}", *TINY, f"truncation={choice}", *changes)
+    assert code == 0
+    folder = Path(last_line(out))
+    assert folder.parts[-4:-2] == ("multirun", experiment)
+    found = {path.name for path in folder.iterdir()}
+    assert {"config.yaml", "status.json", "metrics.json", "examples.png", "run.log", "records"} <= found
+    status, metrics = (json.loads((folder / name).read_text()) for name in ("status.json", "metrics.json"))
+    assert status["state"] == "done"
+    assert metrics["sources"] == 2
+    assert metrics["queries"] == sum(record.queries for record in read_records(folder))
+    assert replay.main([str(folder)]) == 0
+
+
+def test_a_multirun_gives_each_job_its_folder(cli, tmp_path):
+    code, _, _ = cli("-m", "+experiment=mnist_sampling,mnist_random", *TINY)
+    assert code == 0
+    assert len(list(tmp_path.glob("multirun/*/*/*/metrics.json"))) == 2
+
+
+def test_a_run_is_not_overwritten_but_taken_up(cli, tmp_path):
+    command = ("+experiment=mnist_random", *TINY, "search.part_size=1", f"hydra.run.dir={tmp_path / 'run'}")
+    assert cli(*command)[0] == 0
+    whole = (tmp_path / "run" / "records" / "part-00001.parquet").read_bytes()
+    code, _, err = cli(*command)
+    assert code == 1
+    assert "already holds records" in err
+
+    (tmp_path / "run" / "records" / "part-00001.parquet").unlink()
+    assert cli(*command, "resume=true")[0] == 0
+    assert (tmp_path / "run" / "records" / "part-00001.parquet").read_bytes() == whole
+    assert len(list(read_records(tmp_path / "run"))) == 2
+
+
+def test_a_tampered_image_does_not_verify(cli, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert cli("+experiment=mnist_random", *TINY, f"hydra.run.dir={run}", "search.sources_per_class=6")[0] == 0
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("center: global", "center: class"))
+    if not any(record.flipped for record in read_records(run)):
+        pytest.skip("no flip among so few sources")
+    assert replay.main([str(run)]) == 1
+    assert "levels from what its row renders" in capsys.readouterr().out
+
+
+def test_replay_of_something_else_is_refused(tmp_path, capsys):
+    assert replay.main([str(tmp_path)]) == 2
+    assert "expected the folder of a run" in capsys.readouterr().err
+
+
+BAD_INPUT = [
+    ("truncation=fixed truncation.psi=2.5", "truncation.psi must be within 0 .. 2, got 2.5"),
+    ("truncation=fixed truncation.psi=-0.1", "truncation.psi must be within 0 .. 2, got -0.1"),
+    ("truncation.cutoff=9", "truncation.cutoff must be null or within 0 .. 8, got 9"),
+    ("truncation.center=mean", "truncation.center must be class or global, got 'mean'"),
+    ("truncation=adaptive truncation.direction=up", "truncation.direction must be salvage or minimal, got 'up'"),
+    ("strategy=mixing strategy.layer_sets=[[8]]", "strategy.layer_sets must name layers 0 .. 7, got 8"),
+    ("strategy=mixing strategy.until=bored", "strategy.until must be flipped, screened or valid, got 'bored'"),
+    ("generator.weights=none.safetensors", "generator.weights must name an existing file, got none.safetensors"),
+    ("classifier.weights=zoo:nothing", "classifier.weights must name an existing file, got zoo:nothing"),
+    ("generator.weights=${classifier.weights}", "generator.weights must hold a generator, got a classifier"),
+    ("dataset.class_names=[a,b]", "c_dim 2, got 10"),
+    ("search.classes=[10]", "search.classes must be within 0 .. 9, got 10"),
+    ("search.sources_per_class=0", "search.sources_per_class must be at least 1, got 0"),
+    ("stage=dance", "stage must be one of search,"),
+    ("device=tpu", "device must be auto, cpu, cuda or cuda:<n>, got 'tpu'"),
+    ("validity.gates=[pretty]", "validity.gates must be of screened, in_distribution, label_kept, got pretty"),
+    ("search.sourcs_per_class=1", "Key 'sourcs_per_class' not in 'SearchConfig'"),
+    ("strategy=luck", "Could not find 'strategy/luck'"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), BAD_INPUT)
+def test_bad_input_is_one_clear_error(cli, overrides, message, tmp_path):
+    code, _, err = cli("+experiment=mnist_random", *TINY, f"hydra.run.dir={tmp_path / 'run'}", *overrides.split())
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    status = tmp_path / "run" / "status.json"
+    assert not status.exists() or json.loads(status.read_text())["state"] == "failed"
+
+
+def test_a_damaged_weights_file_is_named(cli, tmp_path):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(resolve("zoo:mnist_sut", "classifier").read_bytes()[:1000])
+    code, _, err = cli("+experiment=mnist_random", *TINY, f"classifier.weights={damaged}")
+    assert code == 1
+    assert f"expected a safetensors file in {damaged}" in err
+
+
+def test_a_classifier_worse_than_its_card_is_refused(cli, tmp_path):
+    card = json.loads((ZOO / "mnist_sut.json").read_text()) | {"test_accuracy": 1.0}
+    weights = tmp_path / "sut.safetensors"
+    weights.write_bytes((ZOO / "mnist_sut.safetensors").read_bytes())
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    code, _, err = cli("+experiment=mnist_random", *TINY, f"classifier.weights={weights}", "search.classes=[3]")
+    assert code in (0, 1)  # all of the first 1,000 test images may be classified right
+    assert code == 0 or "the classifier's card says 1.0000" in err
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder_is_one_sentence(cli, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, err = cli("+experiment=mnist_random", *TINY, f"hydra.run.dir={tmp_path / 'locked' / 'run'}")
+    assert code == 1
+    assert "Permission denied" in err
+
+
+SMALL_GENERATOR = (
+    "generator.channel_base=64",
+    "generator.channel_max=8",
+    "generator.z_dim=8",
+    "generator.w_dim=8",
+    "generator.training.batch_size=4",
+    "generator.training.snapshot_images=16",
+)
+
+
+def test_a_generator_is_trained_taken_up_and_measured(cli, toy_mnist, tmp_path):
+    run = tmp_path / "run"
+    command = ("+experiment=mnist_generator", *SMALL_GENERATOR, "dataset.validation_size=10", f"hydra.run.dir={run}")
+    code, out, err = cli(*command, "generator.training.total_images=24")
+    assert code == 0, err
+    weights = run / "mnist_stylegan2_small.safetensors"
+    assert json.loads(weights.with_suffix(".json").read_text())["images_seen"] == 24
+    assert cli(*command, "generator.training.total_images=32", "resume=true")[0] == 0
+    assert json.loads(weights.with_suffix(".json").read_text())["images_seen"] == 32
+    assert sorted(p.stem for p in (run / "samples").iterdir()) == ["000000016", "000000024", "000000032"]
+
+    code, _, err = cli(*command, "resume=true", "generator.channel_max=4")
+    assert code == 1
+    assert "but the configuration asks for" in err
+
+    code, out, err = cli(
+        "+experiment=mnist_generator_card",
+        f"generator.weights={weights}",
+        "dataset.validation_size=10",
+        "evaluation.samples=20",
+        "evaluation.training_samples=40",
+        "classifier.training.epochs=1",
+        "classifier.training.batch_size=10",
+    )
+    assert code == 0, err
+    scores = json.loads((Path(last_line(out)) / weights.with_suffix(".json").name).read_text())["scores"]
+    assert 0 <= scores["judge_agreement_psi_1_class"] <= 1
