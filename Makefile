@@ -1,0 +1,54 @@
+# `make help` lists the targets. Every target sets up what it needs: a Python of 3.11 or newer, make and a package
+# registry are enough. Another Python: make PYTHON=/path/to/python test
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+WORKERS ?= 2
+DEMO := mnist_random mnist_mixing
+
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+
+# Threads that wait for each other must not spin: two busy processes would fall to a fraction of their speed.
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-slow lint types demo build clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## Make .venv with latreg and its development tools, where it is missing or out of date
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer: " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@
+
+test: $(INSTALLED) ## Run the tests, all but the slow ones
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) -m "not slow"
+
+test-slow: $(INSTALLED) ## Run the slow tests
+	$(PY) -m pytest -m slow
+
+lint: $(INSTALLED) ## Check style, format and the layers of the package
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
+
+types: $(INSTALLED) ## Check the types (mypy strict)
+	.venv/bin/mypy
+
+demo: $(INSTALLED) ## Search boundary inputs on MNIST with the shipped weights, and verify them (minutes)
+	@set -e; for experiment in $(DEMO); do \
+		folder=multirun/$$experiment/$$(date +%Y-%m-%d_%H-%M-%S)/0; \
+		$(PY) -m latreg.run +experiment=$$experiment search.sources_per_class=5 hydra.run.dir=$$folder; \
+		$(PY) -m latreg.replay $$folder; \
+		echo "See $$folder/examples.png"; \
+	done
+
+build: $(INSTALLED) ## Build the wheel, with conf/ and the shipped weights inside
+	$(PY) -m build --wheel
+
+clean: ## Remove what tools leave behind; keeps .venv/ and multirun/
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find latreg tests -name __pycache__ -type d -prune -exec rm -rf {} +
