@@ -22,6 +22,7 @@ class SearchProgress:
 
     def __init__(self, total: int, completed: int, engine: Engine) -> None:
         self._engine = engine
+        self._saved = completed
         self._started = time.monotonic()
         self._faults = self._flipped = 0
         self._progress = Progress(
@@ -49,10 +50,9 @@ class SearchProgress:
         """Count a finished source."""
         self._flipped += record.flipped
         self._faults += record.valid_fault
-        self._progress.advance(self._task)
 
     def _refresh(self) -> None:
         queries = self._engine.queries
         speed = queries / max(time.monotonic() - self._started, 1e-9)
         found = f"{self._faults} valid faults of {self._flipped} flips, {queries} queries, {speed:.0f}/s,"
-        self._progress.update(self._task, found=found)
+        self._progress.update(self._task, completed=self._saved + self._engine.finished, found=found)

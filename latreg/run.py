@@ -1,6 +1,7 @@
 """The command line: python -m latreg.run +experiment=mnist_random [key=value ..]."""
 
 import os
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning barriers cost most of a shared machine; before torch
 
@@ -20,10 +21,13 @@ def main(cfg: DictConfig) -> None:
     """Run one job; a user's mistake ends it with one sentence (HYDRA_FULL_ERROR=1 for the traceback)."""
     from latreg import stages  # imports torch, which --help and a misspelt key need not wait for
 
+    folder = HydraConfig.get().runtime.output_dir
     try:
-        stages.run(cfg, HydraConfig.get().runtime.output_dir)
+        stages.run(cfg, folder)
     except LatregError as error:
         raise CompactHydraException(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(f"interrupted; the same command with hydra.run.dir={folder} resume=true goes on")
 
 
 if __name__ == "__main__":

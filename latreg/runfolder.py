@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from latreg import __version__
 from latreg.errors import LatregError
 
+RESULTS = ("records", "checkpoints", "metrics.json")
 PACKAGES = ("torch", "lightning", "numpy", "hydra-core", "wandb", "datasets")
 
 
@@ -29,9 +31,19 @@ class RunFolder:
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
 
-    def begin(self, cfg: DictConfig) -> None:
-        """Write the resolved configuration and the status `running`."""
+    def begin(self, cfg: DictConfig, free_to_change: Sequence[str] = ()) -> None:
+        """Write the resolved configuration and the status `running`.
+
+        Args:
+            cfg: of the job.
+            free_to_change: keys and groups of keys that may differ from the run that is resumed.
+
+        Raises:
+            LatregError: the folder holds results and resume is off, or those of other settings, or cannot be written.
+        """
         self.config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+        if any((self.path / name).exists() for name in RESULTS):
+            self._check_resumable(free_to_change)
         self._write("config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
         self.status(
             state="running",
@@ -40,6 +52,18 @@ class RunFolder:
             git_commit=_git_commit(),
             weights={},
         )
+
+    def _check_resumable(self, free_to_change: Sequence[str]) -> None:
+        if not self.config["resume"]:
+            raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
+        before, now = flatten(_read_yaml(self.path / "config.yaml"), "."), flatten(self.config, ".")
+        for key in sorted(before.keys() | now.keys()):
+            old, new = before.get(key), now.get(key)
+            free = any(key == name or key.startswith(f"{name}.") for name in ("resume", *free_to_change))
+            if old != new and not free:
+                raise LatregError(
+                    f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}"
+                )
 
     def status(self, **changes: Any) -> None:
         """Update status.json."""
@@ -63,6 +87,21 @@ class RunFolder:
             os.replace(temporary, self.path / name)
         except OSError as error:
             raise LatregError(f"the run folder {self.path} must be writable, but {error}") from error
+
+
+def flatten(nested: Mapping[str, Any], separator: str = "/", prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}, "c": None} => {"a/b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, separator, f"{prefix}{key}{separator}")
+        elif value is not None:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path))) if path.is_file() else {}
 
 
 def versions() -> dict[str, str]:

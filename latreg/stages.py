@@ -1,5 +1,7 @@
 """What a job can do, a function each. `run` picks one, and keeps the run's folder honest whatever happens."""
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,11 +34,16 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     assert isinstance(config, Config)
     if config.stage not in STAGES:
         raise LatregError(f"stage must be one of {', '.join(STAGES)}, got {config.stage!r}")
-    folder.begin(cfg)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
+    folder.begin(cfg, FREE_TO_CHANGE.get(config.stage, ()))
     try:
         results = STAGES[config.stage](config, folder)
         folder.write_json("metrics.json", results)
         folder.done()
+    except KeyboardInterrupt:
+        folder.status(state="interrupted")
+        raise
     except BaseException as error:
         folder.failed(error)
         raise
@@ -47,7 +54,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
 def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Search boundary inputs, save and log them, and score what was found."""
     started = time.perf_counter()
-    saved = saved_records(cfg, folder)
+    saved = list(records.read_records(folder.path)) if records.part_paths(folder.path) else []
     parts = assemble(cfg)
     ids = {"generator": parts.generator.id, "sut": parts.sut.id, "judge": parts.judge.id}
     folder.status(weights=ids)
@@ -63,19 +70,6 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
         strips.examples_image(found, folder.path / "examples.png")
         tracker.finish(results, ids)
     return results
-
-
-def saved_records(cfg: Config, folder: RunFolder) -> list[BoundaryRecord]:
-    """The records of an interrupted run that this one takes up.
-
-    Raises:
-        LatregError: there are some, and the run was not asked to resume.
-    """
-    if not records.part_paths(folder.path):
-        return []
-    if not cfg.resume:
-        raise LatregError(f"{folder.path} already holds records: give another hydra.run.dir, or resume=true to go on")
-    return list(records.read_records(folder.path))
 
 
 def searched_records(
@@ -96,15 +90,16 @@ def searched_records(
     )
     part: list[BoundaryRecord] = []
     index = len(records.part_paths(folder.path))
-    for finished in parts.engine.run(sources[len(saved) :], spent=sum(record.queries for record in saved)):
-        record = to_record(finished, context)
-        part.append(record)
-        yield record
-        if len(part) == cfg.search.part_size:
+    try:
+        for finished in parts.engine.run(sources[len(saved) :], spent=sum(record.queries for record in saved)):
+            part.append(to_record(finished, context))
+            yield part[-1]
+            if len(part) == cfg.search.part_size:
+                records.write_part(folder.path, index, part)
+                part, index = [], index + 1
+    finally:  # an interrupted run keeps what it found
+        if part or index == 0:
             records.write_part(folder.path, index, part)
-            part, index = [], index + 1
-    if part or index == 0:
-        records.write_part(folder.path, index, part)
 
 
 def check_sut(cfg: Config, sut: TorchSUT) -> None:
@@ -152,4 +147,12 @@ STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
     "train_generator": generator_stage,
     "evaluate_generator": card_stage,
     "make_probe": probe_stage,
+}
+
+# What may differ when a run is resumed, as it does not change what was done so far.
+HARDWARE = ("device", "trainer", "tracking", "search.chunk", "search.concurrency", "validity.judge_batch")
+FREE_TO_CHANGE = {
+    "search": (*HARDWARE, "search.sources_per_class", "search.max_queries"),
+    "train_classifier": HARDWARE,
+    "train_generator": (*HARDWARE, "generator.training.total_images", "generator.training.snapshot_images"),
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from latreg.config import TrackingConfig
     from latreg.interfaces import BoundaryRecord
+from latreg.runfolder import flatten
 
 log = logging.getLogger(__name__)
 
@@ -185,17 +186,6 @@ def lightning_logger(
         failed = False
     finally:
         link.close(failed)
-
-
-def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}, "c": None} => {"a/b": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}/")
-        elif value is not None:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 class _Rows:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,7 +50,11 @@ def test_a_run_is_not_overwritten_but_taken_up(cli, tmp_path):
     whole = (tmp_path / "run" / "records" / "part-00001.parquet").read_bytes()
     code, _, err = cli(*command)
     assert code == 1
-    assert "already holds records" in err
+    assert "already holds results" in err
+    code, _, err = cli(*command, "resume=true", "truncation.center=class")
+    assert code == 1
+    assert "truncation.center was global and is now class" in err
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
 
     (tmp_path / "run" / "records" / "part-00001.parquet").unlink()
     assert cli(*command, "resume=true")[0] == 0
@@ -167,3 +174,43 @@ def test_a_generator_is_trained_taken_up_and_measured(cli, toy_mnist, tmp_path):
     assert code == 0, err
     scores = json.loads((Path(last_line(out)) / weights.with_suffix(".json").name).read_text())["scores"]
     assert 0 <= scores["judge_agreement_psi_1_class"] <= 1
+
+
+def test_an_interrupted_search_keeps_what_it_found_and_goes_on(tmp_path):
+    """SIGTERM in the middle; resumed, the run ends with the records of an uninterrupted one."""
+    command = [sys.executable, "-m", "latreg.run", "+experiment=mnist_mixing", "tracking=disabled", "device=cpu"]
+    command += ["search.sources_per_class=3", "search.max_queries_per_source=60", "search.concurrency=2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def run(folder, *more):
+        return subprocess.Popen([*command, f"hydra.run.dir={folder}", *more], env=environment, stderr=subprocess.PIPE)
+
+    process = run(tmp_path / "cut")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "cut" / "run.log").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(6)
+    process.terminate()
+    _, err = process.communicate(timeout=120)
+    if process.returncode == 0:
+        pytest.skip("it was over before the signal came")
+    assert b"resume=true goes on" in err
+    assert json.loads((tmp_path / "cut" / "status.json").read_text())["state"] == "interrupted"
+
+    assert run(tmp_path / "cut", "resume=true").wait(timeout=300) == 0
+    assert run(tmp_path / "whole").wait(timeout=300) == 0
+    cut, whole = (list(read_records(tmp_path / name)) for name in ("cut", "whole"))
+    assert [outcome(record) for record in cut] == [outcome(record) for record in whole]
+
+
+def outcome(record):
+    """What must not depend on an interruption."""
+    return (
+        record.label,
+        record.z_seed,
+        record.queries,
+        record.flipped,
+        record.predicted,
+        record.layers,
+        record.psi_first,
+    )

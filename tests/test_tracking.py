@@ -17,7 +17,8 @@ from latreg import tracking
 from latreg.config import TrackingConfig
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
-from latreg.tracking import COLUMNS, Tracker, flatten, lightning_logger
+from latreg.runfolder import flatten
+from latreg.tracking import COLUMNS, Tracker, lightning_logger
 
 CONFIG = {
     "stage": "search",

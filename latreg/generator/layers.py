@@ -121,11 +121,10 @@ class SynthesisLayer(ModulatedConv):
             x = filter2d(x, self.resample_filter, padding=1, gain=4)
         else:
             x = F.conv2d(x, weight, padding=1)
-        shift = self.bias[:, None, None]
-        if noise_mode != "none":
-            shift = shift + self._noise(x, noise_mode) * self.noise_strength
         scale = (demodulation * SQRT2).to(x.dtype)[:, :, None, None]
-        x = torch.addcmul((shift * SQRT2).to(x.dtype), x, scale)
+        x = torch.addcmul((self.bias * SQRT2).to(x.dtype)[:, None, None], x, scale)
+        if noise_mode != "none":
+            x += (self._noise(x, noise_mode) * (self.noise_strength * SQRT2)).to(x.dtype)
         return leaky_relu(x, self.conv_clamp)
 
     def _noise(self, x: Tensor, noise_mode: NoiseMode) -> Tensor:

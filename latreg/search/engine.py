@@ -88,6 +88,7 @@ class Engine:
 
     Attributes:
         queries: images shown to the SUT so far, those of searches still under way included.
+        finished: sources whose search has ended, those that wait for an earlier one to be yielded included.
         on_round: called after each round, to show progress.
     """
 
@@ -109,6 +110,7 @@ class Engine:
         self.strategy = strategy
         self.limits = limits
         self.queries = 0
+        self.finished = 0
         self.on_round: Callable[[], None] = lambda: None
 
     def run(self, sources: Iterable[Source], spent: int = 0) -> Iterator[SourceSearch]:
@@ -125,7 +127,9 @@ class Engine:
             self._admit(waiting, window, spent)
             if not window:
                 return
-            self._round([search for search in window if not search.done])
+            live = [search for search in window if not search.done]
+            self._round(live)
+            self.finished += sum(search.done for search in live)
             self.on_round()
             while window and window[0].done:
                 search = window.popleft()
