@@ -121,7 +121,7 @@ def check_psi(key: str, psi: float) -> None:
 def check_search(cfg: Config, generator: StyleGAN2) -> None:
     """Fail before the expensive step."""
     search = cfg.search
-    for key in ("sources_per_class", "max_queries_per_source", "concurrency", "part_size"):
+    for key in ("sources_per_class", "max_queries_per_source", "concurrency", "part_size", "workers"):
         if getattr(search, key) < 1:
             raise LatregError(f"search.{key} must be at least 1, got {getattr(search, key)}")
     for label in search.classes or []:

@@ -56,6 +56,12 @@ class GeneratorTrainingConfig:
     residual: bool = False  # architecture of D: residual blocks, else plain ones
     d_mapping_layers: int = 2
     mbstd_group_size: int = 4
+    augment: list[str] = field(default_factory=list)  # transforms or groups (blit, geom, color) of ADA; [] = off
+    augment_p: float = 0.0  # probability of each, at the start
+    augment_target: float | None = 0.6  # mean sign of D's logits of real images, by which p is steered; None = p stays
+    augment_images: float = 500_000  # images in which p can go from 0 to 1
+    augment_interval: int = 4  # steps between two adjustments of p
+    data_on_device: bool = True  # keep the real images in the memory of the GPU where they fit
 
 
 @dataclass
@@ -178,6 +184,8 @@ class SearchConfig:
     concurrency: int = 200  # sources searched side by side
     chunk: int | None = None  # images per forward pass, None = what suits the device
     part_size: int = 100  # sources per parquet file
+    workers: int = 1  # processes of one thread, or of one GPU each; 1 = this process with all its threads
+    shard: str | None = None  # k/n: every n-th source from the k-th on, k = 1 .. n; latreg.merge joins them
 
 
 @dataclass

@@ -24,7 +24,7 @@ class SearchProgress:
         self._engine = engine
         self._saved = completed
         self._started = time.monotonic()
-        self._faults = self._flipped = 0
+        self._records = self._faults = self._flipped = self._queries = 0
         self._progress = Progress(
             TextColumn("{task.completed}/{task.total} sources"),
             BarColumn(),
@@ -48,11 +48,15 @@ class SearchProgress:
 
     def advance(self, record: BoundaryRecord) -> None:
         """Count a finished source."""
+        self._records += 1
+        self._queries += record.queries
         self._flipped += record.flipped
         self._faults += record.valid_fault
+        self._refresh()
 
     def _refresh(self) -> None:
-        queries = self._engine.queries
+        queries = max(self._engine.queries, self._queries)  # an engine in a worker counts where it is
+        completed = self._saved + max(self._engine.finished, self._records)
         speed = queries / max(time.monotonic() - self._started, 1e-9)
         found = f"{self._faults} valid faults of {self._flipped} flips, {queries} queries, {speed:.0f}/s,"
-        self._progress.update(self._task, completed=self._saved + self._engine.finished, found=found)
+        self._progress.update(self._task, completed=completed, found=found)

@@ -31,7 +31,7 @@ class RunFolder:
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
 
-    def begin(self, cfg: DictConfig, free_to_change: Sequence[str] = ()) -> None:
+    def begin(self, cfg: DictConfig | dict[str, Any], free_to_change: Sequence[str] = ()) -> None:
         """Write the resolved configuration and the status `running`.
 
         Args:
@@ -41,10 +41,10 @@ class RunFolder:
         Raises:
             LatregError: the folder holds results and resume is off, or those of other settings, or cannot be written.
         """
-        self.config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+        self.config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(cfg), resolve=True))
         if any((self.path / name).exists() for name in RESULTS):
             self._check_resumable(free_to_change)
-        self._write("config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+        self._write("config.yaml", OmegaConf.to_yaml(self.config))
         self.status(
             state="running",
             started=_now(),
@@ -56,14 +56,8 @@ class RunFolder:
     def _check_resumable(self, free_to_change: Sequence[str]) -> None:
         if not self.config["resume"]:
             raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
-        before, now = flatten(_read_yaml(self.path / "config.yaml"), "."), flatten(self.config, ".")
-        for key in sorted(before.keys() | now.keys()):
-            old, new = before.get(key), now.get(key)
-            free = any(key == name or key.startswith(f"{name}.") for name in ("resume", *free_to_change))
-            if old != new and not free:
-                raise LatregError(
-                    f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}"
-                )
+        for key, old, new in differences(read_config(self.path), self.config, ("resume", *free_to_change)):
+            raise LatregError(f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}")
 
     def status(self, **changes: Any) -> None:
         """Update status.json."""
@@ -100,8 +94,26 @@ def flatten(nested: Mapping[str, Any], separator: str = "/", prefix: str = "") -
     return flat
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def read_config(run_dir: Path) -> dict[str, Any]:
+    """The resolved configuration of a run as plain containers; {} where there is none."""
+    path = run_dir / "config.yaml"
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path))) if path.is_file() else {}
+
+
+def read_status(run_dir: Path) -> dict[str, Any]:
+    """The content of status.json; {} where there is none."""
+    path = run_dir / "status.json"
+    return cast(dict[str, Any], json.loads(path.read_text())) if path.is_file() else {}
+
+
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], free_to_change: Sequence[str]
+) -> list[tuple[str, Any, Any]]:
+    """Dotted key, old and new value of each setting that differs, but for the keys and groups that may."""
+    old, new = flatten(before, "."), flatten(now, ".")
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    free = tuple(f"{name}." for name in free_to_change)
+    return [(key, old.get(key), new.get(key)) for key in changed if not f"{key}.".startswith(free)]
 
 
 def versions() -> dict[str, str]:

@@ -16,13 +16,13 @@ from latreg.classifier.training import train_classifier
 from latreg.config import Config
 from latreg.data import load_images, resolve_source
 from latreg.errors import LatregError
+from latreg.execution import find_records, shard_of
 from latreg.generator.scores import evaluate_generator
 from latreg.generator.training import train_generator
 from latreg.images import ImageSet, load_probe, save_probe
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.progress import SearchProgress
 from latreg.runfolder import RunFolder
-from latreg.search.outcome import RunContext, to_record
 from latreg.tracking import Tracker, lightning_logger
 from latreg.weights import probe_path
 
@@ -59,7 +59,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     ids = {"generator": parts.generator.id, "sut": parts.sut.id, "judge": parts.judge.id}
     folder.status(weights=ids)
     check_sut(cfg, parts.sut)
-    sources = make_sources(cfg.search, parts.generator.num_classes)
+    sources = shard_of(make_sources(cfg.search, parts.generator.num_classes), cfg.search.shard)
     with Tracker(cfg.tracking, folder.config, folder.path, group=cfg.name, found=saved) as tracker:
         with SearchProgress(len(sources), len(saved), parts.engine) as progress:
             for record in searched_records(cfg, folder, parts, sources, saved):
@@ -76,24 +76,12 @@ def searched_records(
     cfg: Config, folder: RunFolder, parts: Parts, sources: Sequence[Source], saved: Sequence[BoundaryRecord]
 ) -> Iterator[BoundaryRecord]:
     """Search the sources that are not saved yet; records are yielded as soon as they are, and saved part by part."""
-    context = RunContext(
-        run_seed=cfg.run_seed,
-        dataset=cfg.dataset.name,
-        strategy=cfg.strategy.name,
-        truncation=cfg.truncation.mode if cfg.truncation.mode != "adaptive" else cfg.truncation.direction,
-        center=cfg.truncation.center,
-        cutoff=cfg.truncation.cutoff,
-        generator_id=parts.generator.id,
-        sut_id=parts.sut.id,
-        judge_id=parts.judge.id,
-        confident_below=cfg.search.confident_below,
-    )
     part: list[BoundaryRecord] = []
     index = len(records.part_paths(folder.path))
     try:
-        for finished in parts.engine.run(sources[len(saved) :], spent=sum(record.queries for record in saved)):
-            part.append(to_record(finished, context))
-            yield part[-1]
+        for record in find_records(cfg, parts, sources[len(saved) :], sum(record.queries for record in saved)):
+            part.append(record)
+            yield record
             if len(part) == cfg.search.part_size:
                 records.write_part(folder.path, index, part)
                 part, index = [], index + 1
@@ -150,7 +138,15 @@ STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
 }
 
 # What may differ when a run is resumed, as it does not change what was done so far.
-HARDWARE = ("device", "trainer", "tracking", "search.chunk", "search.concurrency", "validity.judge_batch")
+HARDWARE = (
+    "device",
+    "trainer",
+    "tracking",
+    "search.chunk",
+    "search.concurrency",
+    "search.workers",
+    "validity.judge_batch",
+)
 FREE_TO_CHANGE = {
     "search": (*HARDWARE, "search.sources_per_class", "search.max_queries"),
     "train_classifier": HARDWARE,

@@ -84,6 +84,7 @@ def save(path: Path, state: dict[str, Tensor], description: dict[str, Any], card
     tensors = {k: (v.to(dtype) if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}
     temporary = path.with_suffix(".tmp")
     save_file(tensors, temporary, metadata={"latreg": json.dumps(description, sort_keys=True)})
+    temporary.chmod(0o644)  # safetensors writes files that only their owner can read
     os.replace(temporary, path)
     digest = sha256(path)
     write_card(path, {**card, "sha256": digest})

@@ -19,7 +19,7 @@ def cli(monkeypatch, tmp_path, capfd):
     def run(*arguments):
         from latreg.run import main
 
-        monkeypatch.setattr(sys, "argv", ["latreg.run", "tracking=disabled", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["latreg.run", *map(str, arguments), "tracking=disabled"])
         try:
             main()
             code = 0

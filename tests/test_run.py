@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from latreg import replay
-from latreg.records import read_records
+from latreg import merge, replay
+from latreg.records import read_records, write_part
 from latreg.weights import ZOO, resolve
 
 TINY = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
@@ -47,7 +48,7 @@ def test_a_multirun_gives_each_job_its_folder(cli, tmp_path):
 def test_a_run_is_not_overwritten_but_taken_up(cli, tmp_path):
     command = ("+experiment=mnist_random", *TINY, "search.part_size=1", f"hydra.run.dir={tmp_path / 'run'}")
     assert cli(*command)[0] == 0
-    whole = (tmp_path / "run" / "records" / "part-00001.parquet").read_bytes()
+    whole = outcomes(tmp_path / "run")
     code, _, err = cli(*command)
     assert code == 1
     assert "already holds results" in err
@@ -58,24 +59,24 @@ def test_a_run_is_not_overwritten_but_taken_up(cli, tmp_path):
 
     (tmp_path / "run" / "records" / "part-00001.parquet").unlink()
     assert cli(*command, "resume=true")[0] == 0
-    assert (tmp_path / "run" / "records" / "part-00001.parquet").read_bytes() == whole
-    assert len(list(read_records(tmp_path / "run"))) == 2
+    assert outcomes(tmp_path / "run") == whole
 
 
-def test_a_tampered_image_does_not_verify(cli, tmp_path, capsys):
+def test_a_tampered_image_does_not_verify(cli, tmp_path, capfd):
     run = tmp_path / "run"
-    assert cli("+experiment=mnist_random", *TINY, f"hydra.run.dir={run}", "search.sources_per_class=6")[0] == 0
-    config = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(config.replace("center: global", "center: class"))
-    if not any(record.flipped for record in read_records(run)):
-        pytest.skip("no flip among so few sources")
+    everything = "strategy.layer_sets=[[0,1,2,3,4,5,6,7]]"  # the partner itself: a flip for certain
+    assert cli("+experiment=mnist_mixing", *TINY, everything, f"hydra.run.dir={run}")[0] == 0
+    found = list(read_records(run))
+    pair = next(i for i, record in enumerate(found) if record.flipped)
+    found[pair] = replace(found[pair], first_image=255 - found[pair].first_image)
+    write_part(run, 0, found)
     assert replay.main([str(run)]) == 1
-    assert "levels from what its row renders" in capsys.readouterr().out
+    assert "the first image differs by" in capfd.readouterr().out
 
 
-def test_replay_of_something_else_is_refused(tmp_path, capsys):
+def test_replay_of_something_else_is_refused(tmp_path, capfd):
     assert replay.main([str(tmp_path)]) == 2
-    assert "expected the folder of a run" in capsys.readouterr().err
+    assert "expected the folder of a run" in capfd.readouterr().err
 
 
 BAD_INPUT = [
@@ -92,6 +93,9 @@ BAD_INPUT = [
     ("dataset.class_names=[a,b]", "c_dim 2, got 10"),
     ("search.classes=[10]", "search.classes must be within 0 .. 9, got 10"),
     ("search.sources_per_class=0", "search.sources_per_class must be at least 1, got 0"),
+    ("search.shard=3/2", "search.shard must be k/n with k = 1 .. n, got '3/2'"),
+    ("search.workers=0", "search.workers must be at least 1, got 0"),
+    ("search.workers=2 search.max_queries=10", "search.max_queries needs search.workers=1, got 2 workers"),
     ("stage=dance", "stage must be one of search,"),
     ("device=tpu", "device must be auto, cpu, cuda or cuda:<n>, got 'tpu'"),
     ("validity.gates=[pretty]", "validity.gates must be of screened, in_distribution, label_kept, got pretty"),
@@ -160,7 +164,7 @@ def test_a_generator_is_trained_taken_up_and_measured(cli, toy_mnist, tmp_path):
 
     code, _, err = cli(*command, "resume=true", "generator.channel_max=4")
     assert code == 1
-    assert "but the configuration asks for" in err
+    assert "generator.channel_max was 8 and is now 4" in err
 
     code, out, err = cli(
         "+experiment=mnist_generator_card",
@@ -186,10 +190,10 @@ def test_an_interrupted_search_keeps_what_it_found_and_goes_on(tmp_path):
         return subprocess.Popen([*command, f"hydra.run.dir={folder}", *more], env=environment, stderr=subprocess.PIPE)
 
     process = run(tmp_path / "cut")
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "cut" / "run.log").exists() and time.monotonic() < deadline:
+    status = tmp_path / "cut" / "status.json"
+    while process.poll() is None and not (status.exists() and json.loads(status.read_text())["weights"]):
         time.sleep(0.1)
-    time.sleep(6)
+    time.sleep(1)
     process.terminate()
     _, err = process.communicate(timeout=120)
     if process.returncode == 0:
@@ -214,3 +218,46 @@ def outcome(record):
         record.layers,
         record.psi_first,
     )
+
+
+def outcomes(folder):
+    return [outcome(record) for record in read_records(folder)]
+
+
+def test_workers_and_shards_find_the_same_records(cli, tmp_path):
+    command = ["+experiment=mnist_mixing", "search.sources_per_class=4", "search.classes=[3,4,8]", "device=cpu"]
+    command += ["search.max_queries_per_source=30"]
+
+    def search(name, *more):
+        assert cli(*command, f"hydra.run.dir={tmp_path / name}", *more)[0] == 0
+        return tmp_path / name
+
+    whole = outcomes(search("whole"))
+    assert outcomes(search("workers", "search.workers=2")) == whole
+
+    shards = [search(f"shard{k}", f"search.shard={k}/3") for k in (1, 2, 3)]
+    assert merge.main([*map(str, shards), "-o", str(tmp_path / "merged")]) == 0
+    assert outcomes(tmp_path / "merged") == whole
+    merged, alone = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("merged", "whole"))
+    assert {**merged, "seconds": 0, "queries_per_second": 0} == {**alone, "seconds": 0, "queries_per_second": 0}
+    assert replay.main([str(tmp_path / "merged")]) == 0
+
+
+class TestMergeRefuses:
+    COMMAND = ("+experiment=mnist_sampling", *TINY)
+
+    def merged(self, tmp_path, *names):
+        return merge.main([*(str(tmp_path / name) for name in names), "-o", str(tmp_path / "merged")])
+
+    def test_missing_and_repeated_sources_and_other_settings(self, cli, tmp_path, capfd):
+        for name, changes in (("a", ["search.shard=1/2"]), ("b", ["search.shard=2/2", "run_seed=5"])):
+            assert cli(*self.COMMAND, f"hydra.run.dir={tmp_path / name}", *changes)[0] == 0
+        for names, message in (
+            ("a", "expected 2 sources, but 1 are in none of the runs"),
+            ("aa", "expected each source once"),
+            ("ab", "has other settings than"),
+            ("ac", "but the state of"),
+        ):
+            assert self.merged(tmp_path, *names) == 2
+            assert message in capfd.readouterr().err
+        assert not (tmp_path / "merged" / "metrics.json").exists()

@@ -1,0 +1,98 @@
+"""Where searches run: in this process, or in workers of one thread (CPU) or one GPU each.
+
+Sources are searched independently of each other, so the records do not depend on any of this.
+"""
+
+import math
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from multiprocessing.sharedctypes import Synchronized
+
+import torch
+
+from latreg.assembly import Parts, assemble
+from latreg.config import Config
+from latreg.errors import LatregError
+from latreg.interfaces import BoundaryRecord, Source
+from latreg.search.outcome import RunContext, to_record
+
+BLOCKS_PER_WORKER = 4  # sources are dealt out in blocks: large for full batches, several for an even load
+BLOCK_RANGE = (16, 200)
+
+
+def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: int) -> Iterator[BoundaryRecord]:
+    """Search the sources; records come in their order.
+
+    Args:
+        cfg: of the run.
+        parts: its networks and engine; workers load their own.
+        sources: those still to be searched.
+        spent: queries of the run so far, which count towards its budget.
+
+    Raises:
+        LatregError: a budget of the whole run together with workers, which could not keep it.
+    """
+    if cfg.search.workers == 1:
+        context = make_context(cfg, parts)
+        return (to_record(finished, context) for finished in parts.engine.run(sources, spent))
+    if cfg.search.max_queries is not None:
+        raise LatregError(f"search.max_queries needs search.workers=1, got {cfg.search.workers} workers")
+    return _in_workers(cfg, sources)
+
+
+def make_context(cfg: Config, parts: Parts) -> RunContext:
+    """What all rows of the run share."""
+    return RunContext(
+        run_seed=cfg.run_seed,
+        dataset=cfg.dataset.name,
+        strategy=cfg.strategy.name,
+        truncation=cfg.truncation.direction if cfg.truncation.mode == "adaptive" else cfg.truncation.mode,
+        center=cfg.truncation.center,
+        cutoff=cfg.truncation.cutoff,
+        generator_id=parts.generator.id,
+        sut_id=parts.sut.id,
+        judge_id=parts.judge.id,
+        confident_below=cfg.search.confident_below,
+    )
+
+
+def shard_of(sources: Sequence[Source], shard: str | None) -> list[Source]:
+    """Every n-th source from the k-th on, for a shard "k/n" with k = 1 .. n; None = all."""
+    if shard is None:
+        return list(sources)
+    k, separator, n = shard.partition("/")
+    if not (separator and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise LatregError(f"search.shard must be k/n with k = 1 .. n, got {shard!r}")
+    return list(sources[int(k) - 1 :: int(n)])
+
+
+def _in_workers(cfg: Config, sources: Sequence[Source]) -> Iterator[BoundaryRecord]:
+    size = math.ceil(len(sources) / (cfg.search.workers * BLOCKS_PER_WORKER))
+    size = min(max(size, BLOCK_RANGE[0]), BLOCK_RANGE[1])
+    blocks = [sources[first : first + size] for first in range(0, len(sources), size)]
+    spawn = multiprocessing.get_context("spawn")  # a forked process inherits torch's threads in an unknown state
+    with spawn.Pool(cfg.search.workers, _start_worker, (cfg, spawn.Value("i", 0))) as pool:
+        for block in pool.imap(_search_block, blocks):
+            yield from block
+
+
+_worker: tuple[Config, Parts] | None = None  # of this process, if it is a worker
+
+
+def _start_worker(cfg: Config, counter: "Synchronized[int]") -> None:
+    """Load the networks once per worker; worker i takes GPU i where there are GPUs."""
+    global _worker  # noqa: PLW0603 - a pool gives its tasks no other place
+    torch.set_num_threads(1)
+    with counter.get_lock():
+        number = counter.value
+        counter.value += 1
+    if cfg.device == "auto" and torch.cuda.is_available():
+        cfg.device = f"cuda:{number % torch.cuda.device_count()}"
+    _worker = cfg, assemble(cfg)
+
+
+def _search_block(sources: Sequence[Source]) -> list[BoundaryRecord]:
+    assert _worker is not None
+    cfg, parts = _worker
+    context = make_context(cfg, parts)
+    return [to_record(finished, context) for finished in parts.engine.run(sources)]

@@ -1,0 +1,80 @@
+"""Join the shards of a search: python -m latreg.merge RUN_DIRS .. -o DIR."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from latreg import metrics, records, strips
+from latreg.assembly import make_sources
+from latreg.config import load_run_config
+from latreg.errors import LatregError
+from latreg.interfaces import BoundaryRecord, Source
+from latreg.runfolder import RunFolder, differences, read_config, read_status
+
+MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m latreg.merge", description=__doc__)
+    parser.add_argument("run_dirs", type=Path, nargs="+", help="folders of finished searches")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the joined run")
+    options = parser.parse_args(arguments)
+    try:
+        merge(options.run_dirs, options.output)
+    except LatregError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def merge(run_dirs: Sequence[Path], output: Path) -> None:
+    """Write one run's folder with the records of all, in the order of an unsharded run.
+
+    Raises:
+        LatregError: a run is not finished or has other settings, or a source is missing or there twice.
+    """
+    cfg = load_run_config(run_dirs[0])
+    found = _gather(run_dirs)
+    sources = make_sources(cfg.search, len(cfg.dataset.class_names))
+    missing = [source for source in sources if source not in found]
+    if missing:
+        raise LatregError(
+            f"expected {len(sources)} sources, but {len(missing)} are in none of the runs: {missing[0]} .."
+        )
+    folder = RunFolder(output)
+    config = read_config(run_dirs[0])
+    config["search"]["shard"] = None
+    folder.begin(config)
+    ordered = [found[source] for source in sources]
+    for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
+        records.write_part(output, index, ordered[first : first + cfg.search.part_size])
+    seconds = sum(json.loads((run_dir / "metrics.json").read_text())["seconds"] for run_dir in run_dirs)
+    results = metrics.summarize(ordered, seconds)
+    strips.examples_image(ordered, output / "examples.png")
+    folder.write_json("metrics.json", results)
+    folder.status(weights=read_status(run_dirs[0])["weights"], merged_from=[str(run_dir) for run_dir in run_dirs])
+    folder.done()
+    print(metrics.as_text(results))
+    print(output)
+
+
+def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
+    found: dict[Source, BoundaryRecord] = {}
+    for run_dir in run_dirs:
+        if (state := read_status(run_dir).get("state")) != "done":
+            raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
+        for key, first, other in differences(read_config(run_dirs[0]), read_config(run_dir), MAY_DIFFER):
+            raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
+        for record in records.read_records(run_dir):
+            source = Source(record.label, record.z_seed)
+            if source in found:
+                raise LatregError(f"expected each source once, but {source} is in {run_dir} again")
+            found[source] = record
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
