@@ -41,7 +41,7 @@ types: $(INSTALLED) ## Check the types (mypy strict)
 demo: $(INSTALLED) ## Search boundary inputs on MNIST with the shipped weights, and verify them (minutes)
 	@set -e; for experiment in $(DEMO); do \
 		folder=multirun/$$experiment/$$(date +%Y-%m-%d_%H-%M-%S)/0; \
-		$(PY) -m latreg.run +experiment=$$experiment search.sources_per_class=5 hydra.run.dir=$$folder; \
+		$(PY) -m latreg.run +experiment=$$experiment hydra.run.dir=$$folder; \
 		$(PY) -m latreg.replay $$folder; \
 		echo "See $$folder/examples.png"; \
 	done
