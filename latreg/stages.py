@@ -1,8 +1,10 @@
 """What a job can do, a function each. `run` picks one, and keeps the run's folder honest whatever happens."""
 
+import logging
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
         raise LatregError(f"stage must be one of {', '.join(STAGES)}, got {config.stage!r}")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
+    _quiet_lightning()
     folder.begin(cfg, FREE_TO_CHANGE.get(config.stage, ()))
     try:
         results = STAGES[config.stage](config, folder)
@@ -49,6 +52,14 @@ def run(cfg: DictConfig, output_dir: str) -> None:
         raise
     print(metrics.as_text(results))
     print(folder.path)
+
+
+def _quiet_lightning() -> None:
+    """Lightning prints its messages once more than Hydra's log does, and advice and warnings that no user can act on."""
+    logging.getLogger("lightning").handlers.clear()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
 
 
 def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
