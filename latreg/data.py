@@ -73,7 +73,10 @@ def _decode(source: str, split: str, channels: int) -> tuple[np.ndarray, np.ndar
     if image_column is None or label_column is None:
         raise LatregError(f"expected an image and a class label column in {source!r}, got {dict(features)}")
     mode = {1: "L", 3: "RGB"}[channels]
-    arrays = [np.asarray(image.convert(mode)) for image in dataset[image_column]]
+    pictures = dataset[image_column]
+    if channels == 1 and len(pictures[0].getbands()) > 1:
+        raise LatregError(f"dataset.channels must be 3 for the {pictures[0].mode} images of {source!r}, got 1")
+    arrays = [np.asarray(image.convert(mode)) for image in pictures]
     images = np.stack(arrays).reshape(len(arrays), *arrays[0].shape[:2], channels).transpose(0, 3, 1, 2)
     return np.ascontiguousarray(images), np.asarray(dataset[label_column], dtype=np.int64)
 

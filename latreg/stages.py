@@ -55,7 +55,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
 
 
 def _quiet_lightning() -> None:
-    """Lightning prints its messages once more than Hydra's log does, and advice and warnings that no user can act on."""
+    """Lightning prints its messages a second time beside the log, and advice that no user can act on."""
     logging.getLogger("lightning").handlers.clear()
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,7 +1,8 @@
 """Training of the class-conditional StyleGAN2 as a Lightning module with manual optimization."""
 
 import copy
-from typing import Any, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NoReturn, cast
 
 import lightning as L
 import numpy as np
@@ -11,8 +12,10 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from latreg.errors import LatregError
+from latreg.generator.augment import AdaptiveAugment
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.networks import Discriminator, GeneratorNetwork
+from latreg.generator.precision import LowerPrecision
 
 
 class StyleGAN2Module(L.LightningModule):
@@ -27,6 +30,8 @@ class StyleGAN2Module(L.LightningModule):
         pl_weight, pl_interval: the same for path length regularization; 0 = off.
         style_mixing_prob: share of samples whose latent changes at a random layer.
         ema_images: half-life of G_ema in images; ema_rampup: at most this share of the images seen so far (None = off).
+        augmentation: arguments of AdaptiveAugment for all that D sees; None = off.
+        bfloat16: compute feature maps in bfloat16.
     """
 
     pl_mean: Tensor
@@ -46,6 +51,8 @@ class StyleGAN2Module(L.LightningModule):
         ema_rampup: float | None,
         total_images: int,
         run_seed: int,
+        augmentation: dict[str, Any] | None = None,
+        bfloat16: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -63,9 +70,12 @@ class StyleGAN2Module(L.LightningModule):
         self.D = Discriminator(**discriminator)
         self.G_ema = copy.deepcopy(self.G).requires_grad_(False).eval()
         self.register_buffer("pl_mean", torch.zeros([]))
+        self.augment = AdaptiveAugment(**augmentation) if augmentation else None
+        self.lower_precision = LowerPrecision(self.G.synthesis, self.D) if bfloat16 else None
         self.n_images = 0
         self.n_steps = 0
         self.images_per_step = 0
+        self.last_checkpoint: str | None = None  # to be named when the training fails
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for G and D, corrected for the extra steps of lazy regularization (appendix B)."""
@@ -83,37 +93,73 @@ class StyleGAN2Module(L.LightningModule):
         images, labels = batch
         self._seed_step()
         real = (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        c = F.one_hot(labels, self.c_dim).float()
         # Fakes take the labels of another order, so that real and fake pairs of one batch differ.
         fake_labels = labels[torch.randperm(len(labels), device=labels.device)]
-        fake_c = F.one_hot(fake_labels, self.c_dim).float()
+        c, fake_c = (F.one_hot(of, self.c_dim).float() for of in (labels, fake_labels))
         g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
 
         self.D.requires_grad_(False)
-        ws = self._map(self.G, fake_labels, fake_c)
-        fake = self.G.synthesis(ws, "random")
-        g_loss = generator_loss(self.D(fake, fake_c))
-        self._update(g_optimizer, g_loss)
-        if self.pl_weight > 0 and self.n_steps % self.pl_interval == 0:
-            self._update(g_optimizer, self._path_length_loss(fake_labels, fake_c))
+        fake = self._train_g(g_optimizer, fake_labels, fake_c)
         self.D.requires_grad_(True)
-
-        d_loss = discriminator_loss(self.D(real, c), self.D(fake.detach(), fake_c))
-        self._update(d_optimizer, d_loss)
+        mean_sign = self._train_d(d_optimizer, real, c, fake, fake_c)
         if self.n_steps % self.r1_interval == 0:
-            real.requires_grad_(True)
-            penalty = r1_penalty(real, self.D(real, c))
-            self._update(d_optimizer, penalty * (self.r1_gamma * self.r1_interval))
-            self.log("train/r1", penalty)
+            self._regularize_d(d_optimizer, real, c)
+        self._advance(len(images), mean_sign)
 
-        self.images_per_step = len(images) * self.trainer.world_size
+    def _train_g(self, optimizer: LightningOptimizer, labels: Tensor, c: Tensor) -> Tensor:
+        """Update G; returns the images of this step, without gradients."""
+        fake: Tensor = self.G.synthesis(self._map(self.G, labels, c), "random")
+        loss = generator_loss(self._judge(fake, c))
+        self._update(optimizer, loss)
+        if self.pl_weight > 0 and self.n_steps % self.pl_interval == 0:
+            self._update(optimizer, self._path_length_loss(labels, c))
+        self.log("train/g_loss", loss, prog_bar=True)
+        return fake.detach()
+
+    def _train_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor, fake: Tensor, fake_c: Tensor) -> Tensor:
+        """Update D; returns the mean sign of its logits of real images."""
+        real_logits = self._judge(real, c)
+        loss = discriminator_loss(real_logits, self._judge(fake, fake_c))
+        self._update(optimizer, loss)
+        self.log("train/d_loss", loss, prog_bar=True)
+        return real_logits.detach().sign().mean()
+
+    def _regularize_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor) -> None:
+        """R1, with respect to the images before augmentation."""
+        real.requires_grad_(True)
+        with self._float32():
+            penalty = r1_penalty(real, self._judge(real, c))
+        self._update(optimizer, penalty * (self.r1_gamma * self.r1_interval))
+        self.log("train/r1", penalty)
+
+    def _float32(self) -> AbstractContextManager[None]:
+        """For second derivatives, which are small numbers."""
+        return self.lower_precision.off() if self.lower_precision else nullcontext()
+
+    def _judge(self, images: Tensor, c: Tensor) -> Tensor:
+        """Logits (N, 1) of images as D sees them."""
+        logits: Tensor = self.D(images if self.augment is None else self.augment(images), c)
+        return logits
+
+    def _advance(self, batch_size: int, mean_sign: Tensor) -> None:
+        """Count the step, and move all that follows the clock."""
+        self.images_per_step = batch_size * self.trainer.world_size
         self.n_images += self.images_per_step
         self.n_steps += 1
         self._update_ema()
-        self.log_dict({"train/g_loss": g_loss, "train/d_loss": d_loss}, prog_bar=True)
+        if self.augment is not None:
+            self.augment.observe(self._over_devices(mean_sign), self.n_steps, self.images_per_step)
+            self.log("train/augment_p", self.augment.p, prog_bar=True)
+            self.log("train/real_sign", mean_sign)
         self.log("n_images", float(self.n_images), prog_bar=True)
         if self.n_images >= self.total_images:
             self.trainer.should_stop = True
+
+    def _over_devices(self, value: Tensor) -> Tensor:
+        """The mean of a value over all devices."""
+        mean = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        return mean
 
     def _seed_step(self) -> None:
         sequence = np.random.SeedSequence([self.run_seed, self.global_rank, self.n_images])
@@ -136,18 +182,33 @@ class StyleGAN2Module(L.LightningModule):
     def _path_length_loss(self, labels: Tensor, c: Tensor) -> Tensor:
         half = max(len(labels) // 2, 1)
         ws = self._map(self.G, labels[:half], c[:half])
-        lengths = path_lengths(self.G.synthesis(ws, "random"), ws)
+        with self._float32():
+            lengths = path_lengths(self.G.synthesis(ws, "random"), ws)
         self.pl_mean.copy_(lengths.mean().detach().lerp(self.pl_mean, 0.99))
         return (lengths - self.pl_mean).square().mean() * (self.pl_weight * self.pl_interval)
 
-    def _update(self, optimizer: Any, loss: Tensor) -> None:
-        if not bool(torch.isfinite(loss)):
-            raise LatregError(
-                f"the loss became {loss.item()} after {self.n_images} images; the last checkpoint is good"
-            )
+    def _update(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+        mean = self._over_devices(loss)  # so that all processes stop together
+        if not bool(torch.isfinite(mean)):
+            self._stop(f"the loss became {mean.item()}")
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()
+
+    def check_finite(self) -> None:
+        """Refuse to go on, or to be saved, with weights that are not finite.
+
+        Raises:
+            LatregError: some are not.
+        """
+        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters()):
+            self._stop("weights that are not finite came up")
+
+    def _stop(self, reason: str) -> NoReturn:
+        good = (
+            f"the last good checkpoint is {self.last_checkpoint}" if self.last_checkpoint else "no checkpoint is there"
+        )
+        raise LatregError(f"{reason} after {self.n_images} images, in step {self.n_steps + 1}; {good}")
 
     @torch.no_grad()
     def _update_ema(self) -> None:
@@ -169,3 +230,8 @@ class StyleGAN2Module(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.n_images, self.n_steps = checkpoint["n_images"], checkpoint["n_steps"]
+        # Augmentation may be switched on and off between two parts of a training.
+        saved, prefix = checkpoint["state_dict"], "augment."
+        own = {name: value for name, value in self.state_dict().items() if name.startswith(prefix)}
+        kept = {name: value for name, value in saved.items() if not name.startswith(prefix) or name in own}
+        checkpoint["state_dict"] = own | kept

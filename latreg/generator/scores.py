@@ -69,7 +69,9 @@ class FrechetDistance:
 
     def __init__(self, features: JudgeFeatures, real: Tensor) -> None:
         size = (real.shape[1], real.shape[2], real.shape[3])
-        self._metric = FrechetInceptionDistance(features, reset_real_features=False, input_img_size=size)
+        self._metric = FrechetInceptionDistance(
+            features, reset_real_features=False, input_img_size=size, sync_on_compute=False
+        )
         self._update(real, real=True)
 
     def __call__(self, images: Tensor) -> float:

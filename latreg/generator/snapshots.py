@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from latreg import weights
+from latreg.errors import LatregError
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.pretrained import StyleGAN2
@@ -60,22 +63,32 @@ class Snapshots(Callback):
             self._snapshot(trainer, module)
 
     def _snapshot(self, trainer: L.Trainer, module: StyleGAN2Module) -> None:
-        save_checkpoint(trainer, checkpoint_path(self.run_dir))
+        module.check_finite()
+        path = checkpoint_path(self.run_dir)
+        save_checkpoint(trainer, path)
+        module.last_checkpoint = str(path)
         if not trainer.is_global_zero:
             return
         network = module.averaged_generator()
         measure_w_avg(network)
-        save_generator(self.weights_path, network, dict(module.hparams["generator"]), self.describe(module.n_images))
-        generator = StyleGAN2(network, id="")
-        grid = self.run_dir / "samples" / f"{module.n_images:09d}.png"
-        grid.parent.mkdir(exist_ok=True)
-        sample_grid(generator, psi=1.0).save(grid)
-        self.scores = self.score(generator)
+        grid = self._write(module, network)
+        self.scores = self.score(StyleGAN2(network, id=""))
         log.info("%d images: %s", module.n_images, self.scores)
         for logger in trainer.loggers:
             logger.log_metrics({**self.scores, "n_images": module.n_images})
             if isinstance(logger, WandbLogger):
                 logger.log_image("samples", [str(grid)])
+
+    def _write(self, module: StyleGAN2Module, network: GeneratorNetwork) -> Path:
+        """Write the weights with their card, and a grid of samples; the path of the latter."""
+        arguments, card = dict(module.hparams["generator"]), self.describe(module.n_images)
+        with whole_or_not(self.weights_path, self.weights_path.with_suffix(".tmp")):
+            save_generator(self.weights_path, network, arguments, card)
+        grid = self.run_dir / "samples" / f"{module.n_images:09d}.png"
+        with whole_or_not(grid, grid):
+            grid.parent.mkdir(exist_ok=True)
+            sample_grid(StyleGAN2(network, id=""), psi=1.0).save(grid)
+        return grid
 
 
 def checkpoint_path(run_dir: Path) -> Path:
@@ -84,11 +97,27 @@ def checkpoint_path(run_dir: Path) -> Path:
 
 
 def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
-    """Replace the checkpoint; the previous one survives a failure to write the new one."""
+    """Replace the checkpoint; the previous one survives a failure to write the new one.
+
+    Raises:
+        LatregError: the disk is full, or the like.
+    """
     temporary = path.with_suffix(".tmp")
-    trainer.save_checkpoint(temporary)
-    if trainer.is_global_zero:
-        os.replace(temporary, path)
+    with whole_or_not(path, temporary):
+        trainer.save_checkpoint(temporary, weights_only=False)  # with the optimizers
+        if trainer.is_global_zero:
+            os.replace(temporary, path)
+
+
+@contextmanager
+def whole_or_not(path: Path, temporary: Path) -> Iterator[None]:
+    """Where the block fails to write the temporary file, remove it, and say so in one sentence."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        kept = "the previous one is kept" if path != temporary and path.is_file() else "there is no previous one"
+        raise LatregError(f"{path} must be writable, but {error}; {kept}") from error
 
 
 def save_generator(path: Path, network: GeneratorNetwork, arguments: dict[str, Any], card: dict[str, Any]) -> None:

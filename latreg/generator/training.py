@@ -1,57 +1,65 @@
 """Train a StyleGAN2 on one device or several, from the start or from its last checkpoint."""
 
-from dataclasses import asdict
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
-from latreg.config import Config, GeneratorTrainingConfig
+from latreg.config import Config
 from latreg.data import DataModule
 from latreg.errors import LatregError
+from latreg.generator.augment import transform_names
 from latreg.generator.module import StyleGAN2Module
+from latreg.generator.networks import block_resolutions
+from latreg.generator.precision import check_precision
 from latreg.generator.pretrained import network_arguments
 from latreg.generator.scores import TrainingScores
 from latreg.generator.snapshots import Snapshots, checkpoint_path
+from latreg.images import ImageSet
+from latreg.processes import make_trainer, other_processes
 from latreg.runfolder import versions
+
+SHARE_OF_MEMORY = 0.25  # of a GPU's free memory may be taken by the real images
 
 
 def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger | None) -> dict[str, Any]:
     """Train until `generator.training.total_images` real images were shown; returns the last scores.
 
-    The run's folder gets checkpoints/last.ckpt, <name>.safetensors with its card, and samples/.
+    The run's folder gets checkpoints/last.ckpt, <name>.safetensors with its card, and samples/. Where there are several
+    devices, it must hold the run's config.yaml, which the processes of the others read.
 
     Raises:
-        LatregError: nothing to resume, another architecture in the checkpoint, or a loss that is not finite.
+        LatregError: data or hardware do not fit the configuration, nothing to resume, another architecture in the
+            checkpoint, a loss that is not finite, or a full disk.
     """
-    recipe = cfg.generator.training
     path = checkpoint_path(run_dir)
     L.seed_everything(cfg.run_seed, verbose=False)
+    check_recipe(cfg)
     module = make_module(cfg)
     snapshots = Snapshots(
         run_dir,
         weights_name(cfg),
-        recipe.snapshot_images,
+        cfg.generator.training.snapshot_images,
         describe=lambda n_images: describe(cfg, n_images),
         score=TrainingScores(cfg, data),
     )
-    trainer = L.Trainer(
-        **asdict(cfg.trainer),
-        default_root_dir=run_dir,
-        max_epochs=-1,
-        limit_val_batches=0,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        callbacks=[snapshots],
-        logger=logger or False,
-    )
-    data.batch_size = batch_per_device(recipe, trainer.world_size)
+    trainer = generator_trainer(cfg, run_dir, snapshots, logger)
+    batch = batch_per_device(cfg, trainer.world_size)
+    check_images(cfg, data.split("train"))
+    data = resident(cfg, data, trainer.strategy.root_device)
+    data.batch_size = batch
     if cfg.resume:
         data.n_images = images_seen(path, module)
-    trainer.fit(module, datamodule=data, ckpt_path=path if cfg.resume else None)
+        module.last_checkpoint = str(path)
+    with other_processes(trainer, run_dir):
+        trainer.fit(module, datamodule=data, ckpt_path=path if cfg.resume else None)
     return {"n_images": module.n_images, "weights": str(snapshots.weights_path), **snapshots.scores}
 
 
@@ -80,7 +88,53 @@ def make_module(cfg: Config) -> StyleGAN2Module:
         recipe.ema_rampup,
         recipe.total_images,
         cfg.run_seed,
+        augmentation_arguments(cfg),
+        cfg.trainer.precision == "bf16-mixed",
     )
+
+
+def augmentation_arguments(cfg: Config) -> dict[str, Any] | None:
+    """The arguments of AdaptiveAugment, None where no transform is asked for."""
+    recipe = cfg.generator.training
+    if not recipe.augment:
+        return None
+    return {
+        "transforms": sorted(transform_names(recipe.augment)),
+        "resolution": cfg.dataset.resolution,
+        "p": recipe.augment_p,
+        "target": recipe.augment_target,
+        "images": recipe.augment_images,
+        "interval": recipe.augment_interval,
+    }
+
+
+def generator_trainer(cfg: Config, run_dir: Path, snapshots: Snapshots, logger: Logger | None) -> L.Trainer:
+    """The trainer; precision is the module's own matter, so that no autocast reaches latents and logits."""
+    trainer = make_trainer(
+        replace(cfg.trainer, precision="32-true"),
+        gan=True,
+        default_root_dir=run_dir,
+        max_epochs=-1,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        callbacks=[snapshots],
+        logger=logger or False,
+    )
+    check_precision(cfg.trainer.precision, trainer.strategy.root_device)
+    return trainer
+
+
+def resident(cfg: Config, data: DataModule, device: torch.device) -> DataModule:
+    """The data with their training images on the GPU, where that is wanted and they fit."""
+    if device.type != "cuda" or not cfg.generator.training.data_on_device:
+        return data
+    train = data.split("train")
+    if train.images.nbytes > SHARE_OF_MEMORY * torch.cuda.mem_get_info(device)[0]:
+        return data
+    return data.with_training_images(ImageSet(train.images.to(device), train.labels.to(device)))
 
 
 def weights_name(cfg: Config) -> str:
@@ -89,27 +143,98 @@ def weights_name(cfg: Config) -> str:
     return Path(weights.removeprefix("zoo:")).stem
 
 
-def batch_per_device(recipe: GeneratorTrainingConfig, devices: int) -> int:
+def batch_per_device(cfg: Config, devices: int) -> int:
     """The configured batch, shared among the devices."""
-    if recipe.batch_size % devices:
+    recipe = cfg.generator.training
+    batch, rest = divmod(recipe.batch_size, devices)
+    if batch < 1 or rest:
         raise LatregError(
             f"generator.training.batch_size must be a multiple of the {devices} devices, got {recipe.batch_size}"
         )
-    return recipe.batch_size // devices
+    group = recipe.mbstd_group_size
+    if batch > group and batch % group:
+        raise LatregError(
+            f"generator.training.batch_size must be a multiple of mbstd_group_size = {group} on each of the "
+            f"{devices} devices, got {recipe.batch_size}"
+        )
+    return batch
+
+
+def check_recipe(cfg: Config) -> None:
+    """Refuse what no data can mend.
+
+    Raises:
+        LatregError: a setting is out of its range.
+    """
+    recipe = cfg.generator.training
+    try:
+        block_resolutions(cfg.dataset.resolution)
+    except ValueError as error:
+        raise LatregError(f"dataset.resolution does not fit a StyleGAN2: {error}") from error
+    if cfg.dataset.channels not in (1, 3):
+        raise LatregError(f"dataset.channels must be 1 or 3, got {cfg.dataset.channels}")
+    for name in ("augment_images", "augment_interval", "snapshot_images", "r1_interval", "pl_interval"):
+        if getattr(recipe, name) < 1:
+            raise LatregError(f"generator.training.{name} must be at least 1, got {getattr(recipe, name)}")
+    if not 0 <= recipe.augment_p <= 1:
+        raise LatregError(f"generator.training.augment_p must be within 0 .. 1, got {recipe.augment_p}")
+
+
+def check_images(cfg: Config, train: ImageSet) -> None:
+    """Refuse images that the networks cannot take.
+
+    Raises:
+        LatregError: another resolution or number of channels or classes, or less than one batch of them.
+    """
+    wanted = (cfg.dataset.channels, cfg.dataset.resolution, cfg.dataset.resolution)
+    found = tuple(train.images.shape[1:])
+    if found != wanted:
+        raise LatregError(f"training images of {cfg.dataset.name} must have the shape {wanted}, got {found}")
+    highest, classes = _highest(train.labels), len(cfg.dataset.class_names)
+    if highest >= classes:
+        raise LatregError(f"labels of {cfg.dataset.name} must be below its {classes} class_names, got {highest}")
+    if len(train) < cfg.generator.training.batch_size:
+        raise LatregError(
+            f"generator.training.batch_size must be at most the {len(train)} training images, "
+            f"got {cfg.generator.training.batch_size}"
+        )
+
+
+def _highest(labels: Tensor) -> int:
+    return int(labels.max()) if len(labels) else -1
 
 
 def images_seen(checkpoint: Path, module: StyleGAN2Module) -> int:
-    """How far a checkpoint is, after a look whether it holds the same networks."""
+    """How far a checkpoint is, after a look whether it holds the same networks.
+
+    Raises:
+        LatregError: it is not there, damaged, holds others, or has seen all images already.
+    """
     if not checkpoint.is_file():
         raise LatregError(f"resume=true needs a checkpoint in {checkpoint}, but there is none")
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise LatregError(f"resume=true needs a whole checkpoint in {checkpoint}, but {reason}") from error
     for name in ("generator", "discriminator"):
-        wanted, found = dict(module.hparams[name]), dict(content["hyper_parameters"][name])
+        wanted, found = (_given(of[name]) for of in (module.hparams, content["hyper_parameters"]))
         if wanted != found:
             raise LatregError(
                 f"{checkpoint} was trained with the {name} {found}, but the configuration asks for {wanted}"
             )
-    return int(content["n_images"])
+    n_images = int(content["n_images"])
+    if n_images >= module.total_images:
+        raise LatregError(
+            f"generator.training.total_images must be above the {n_images} images of the checkpoint, "
+            f"got {module.total_images}"
+        )
+    return n_images
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a network but those that are None, which is the same as leaving them away."""
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def describe(cfg: Config, n_images: int) -> dict[str, Any]:

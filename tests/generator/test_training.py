@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from latreg.data import TrainingBatches
+from latreg.errors import LatregError
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.module import StyleGAN2Module
 from latreg.images import ImageSet
@@ -23,6 +24,14 @@ GENERATOR = {
 }
 DISCRIMINATOR = {k: GENERATOR[k] for k in ("c_dim", "img_resolution", "img_channels", "channel_base", "channel_max")}
 BATCH = 4
+AUGMENTATION = {
+    "transforms": ["blit", "geom", "color"],
+    "resolution": 8,
+    "p": 0.3,
+    "target": 0.6,
+    "images": 200,
+    "interval": 4,
+}
 
 
 @pytest.fixture
@@ -65,7 +74,10 @@ def train(module, data, checkpoint=None, n_images=0):
     return trainer
 
 
-@pytest.mark.parametrize("changes", [{}, {"pl_weight": 2.0, "style_mixing_prob": 0.9}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"pl_weight": 2.0, "style_mixing_prob": 0.9}, {"augmentation": AUGMENTATION}, {"bfloat16": True}],
+)
 def test_a_resumed_training_is_bitwise_the_uninterrupted_one(data, tmp_path, changes):
     whole = make_module(96, **changes)
     train(whole, data)
@@ -76,8 +88,46 @@ def test_a_resumed_training_is_bitwise_the_uninterrupted_one(data, tmp_path, cha
     train(resumed, data, tmp_path / "last.ckpt", n_images=half.n_images)
 
     assert whole.n_images == resumed.n_images == 96
+    if whole.augment:
+        assert whole.augment.p != 0.3
     for (name, wanted), found in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(wanted, found), name
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, AUGMENTATION), (AUGMENTATION, None)])
+def test_augmentation_can_be_switched_in_mid_training(data, tmp_path, before, after):
+    train(make_module(8, augmentation=before), data).save_checkpoint(tmp_path / "last.ckpt")
+    resumed = make_module(16, augmentation=after)
+    train(resumed, data, tmp_path / "last.ckpt", n_images=8)
+    assert resumed.n_images == 16
+
+
+def test_a_module_without_augmentation_has_the_state_it_always_had(data):
+    parts = {name.split(".")[0] for name in make_module(4).state_dict()}
+    assert parts == {"G", "D", "G_ema", "pl_mean"}
+
+
+def test_bfloat16_is_for_feature_maps_alone(data):
+    module = make_module(8, bfloat16=True)
+    seen = {}
+    for name in ("G.synthesis.b8.conv1", "G.mapping", "D.b8.conv0", "D.b4", "D"):
+        layer = module.get_submodule(name)
+        layer.register_forward_hook(lambda _, __, result, name=name: seen.update({name: seen.get(name, result.dtype)}))
+    train(module, data)
+    low, full = torch.bfloat16, torch.float32
+    assert seen == {"G.synthesis.b8.conv1": low, "G.mapping": full, "D.b8.conv0": low, "D.b4": full, "D": full}
+    assert {parameter.dtype for parameter in module.parameters()} == {full}
+
+
+def test_bfloat16_stays_near_float32(data):
+    exact, near = make_module(16), make_module(16, bfloat16=True)
+    z, c = torch.randn(4, 8), torch.eye(3)[[0, 1, 2, 0]]
+    torch.testing.assert_close(near.G(z, c), exact.G(z, c), atol=0.05, rtol=0.05)
+    images = torch.randn(4, 1, 8, 8)
+    torch.testing.assert_close(near.D(images, c), exact.D(images, c), atol=0.05, rtol=0.05)
+    with near.lower_precision.off():
+        assert torch.equal(near.D(images, c), exact.D(images, c))
+    assert torch.equal(near.averaged_generator()(z, c), exact.averaged_generator()(z, c))
 
 
 def test_batches_are_a_pure_function_of_the_images_seen(data):
@@ -114,8 +164,16 @@ def test_running_means_of_w_go_to_the_classes_of_the_batch(data):
 def test_a_loss_that_is_not_finite_stops_the_training(data):
     module = make_module(40)
     torch.nn.init.constant_(module.D.b4.out.bias, math.nan)
-    with pytest.raises(ValueError, match="the loss became nan after 0 images"):
+    with pytest.raises(LatregError, match="the loss became nan after 0 images, in step 1; no checkpoint is there"):
         train(module, data)
+
+
+def test_a_failed_training_names_the_last_good_checkpoint(data):
+    module = make_module(40)
+    module.last_checkpoint = "run/last.ckpt"
+    torch.nn.init.constant_(module.G.synthesis.b8.torgb.bias, math.inf)
+    with pytest.raises(LatregError, match=r"the last good checkpoint is run/last\.ckpt"):
+        module.check_finite()
 
 
 def test_losses_of_an_undecided_discriminator():
