@@ -31,19 +31,22 @@ class RunFolder:
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
 
-    def begin(self, cfg: DictConfig | dict[str, Any], free_to_change: Sequence[str] = ()) -> None:
+    def begin(
+        self, cfg: DictConfig | dict[str, Any], fixed: Sequence[str] = (), free_to_change: Sequence[str] = ()
+    ) -> None:
         """Write the resolved configuration and the status `running`.
 
         Args:
             cfg: of the job.
-            free_to_change: keys and groups of keys that may differ from the run that is resumed.
+            fixed: groups of keys that must be those of the run that is resumed.
+            free_to_change: keys and groups of keys among them that may differ.
 
         Raises:
             LatregError: the folder holds results and resume is off, or those of other settings, or cannot be written.
         """
         self.config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(cfg), resolve=True))
         if any((self.path / name).exists() for name in RESULTS):
-            self._check_resumable(free_to_change)
+            self._check_resumable(fixed, free_to_change)
         self._write("config.yaml", OmegaConf.to_yaml(self.config))
         self.status(
             state="running",
@@ -53,10 +56,11 @@ class RunFolder:
             weights={},
         )
 
-    def _check_resumable(self, free_to_change: Sequence[str]) -> None:
+    def _check_resumable(self, fixed: Sequence[str], free_to_change: Sequence[str]) -> None:
         if not self.config["resume"]:
             raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
-        for key, old, new in differences(read_config(self.path), self.config, ("resume", *free_to_change)):
+        before = {name: value for name, value in read_config(self.path).items() if name in fixed}
+        for key, old, new in differences(before, {name: self.config[name] for name in before}, free_to_change):
             raise LatregError(f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}")
 
     def status(self, **changes: Any) -> None:

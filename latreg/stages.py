@@ -39,7 +39,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
     _quiet_lightning()
-    folder.begin(cfg, FREE_TO_CHANGE.get(config.stage, ()))
+    folder.begin(cfg, FIXED.get(config.stage, ()), FREE_TO_CHANGE)
     try:
         results = STAGES[config.stage](config, folder)
         folder.write_json("metrics.json", results)
@@ -148,18 +148,14 @@ STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
     "make_probe": probe_stage,
 }
 
-# What may differ when a run is resumed, as it does not change what was done so far.
-HARDWARE = (
-    "device",
-    "trainer",
-    "tracking",
-    "search.chunk",
-    "search.concurrency",
-    "search.workers",
-    "validity.judge_batch",
-)
-FREE_TO_CHANGE = {
-    "search": (*HARDWARE, "search.sources_per_class", "search.max_queries"),
-    "train_classifier": HARDWARE,
-    "train_generator": (*HARDWARE, "generator.training.total_images", "generator.training.snapshot_images"),
+# What must be the same when a run is resumed, and what of it may differ, as it does not change what was done so far.
+FIXED = {
+    "search": ("run_seed", "dataset", "generator", "classifier", "strategy", "truncation", "validity", "search"),
+    "train_classifier": ("run_seed", "dataset", "classifier"),
+    "train_generator": ("run_seed", "dataset", "generator"),
 }
+FREE_TO_CHANGE = (
+    *(f"search.{name}" for name in ("sources_per_class", "max_queries", "workers", "chunk", "concurrency")),
+    "validity.judge_batch",
+    *(f"generator.training.{name}" for name in ("total_images", "snapshot_images", "data_on_device")),
+)
