@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from latreg.allocation import keep_freed_memory
 from latreg.assembly import make_data
 from latreg.classifier.training import train_classifier
 from latreg.config import load_run_config
@@ -21,6 +22,7 @@ TRAININGS: dict[str, Callable[..., Any]] = {"train_classifier": train_classifier
 def main(arguments: Sequence[str]) -> int:
     """Take part in the training whose run folder is the only argument; the exit code."""
     run_dir = Path(arguments[0])
+    keep_freed_memory()
     try:
         cfg = load_run_config(run_dir)
         TRAININGS[cfg.stage](cfg, run_dir, data=make_data(cfg.dataset, cfg.run_seed), logger=None)

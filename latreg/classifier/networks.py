@@ -76,6 +76,20 @@ def vgg(
     return nn.Sequential(*layers, *head, nn.Linear(hidden, num_classes))
 
 
+def airbench(channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256), stem: int = 24) -> nn.Sequential:
+    """Plain 3x3 convolutions that halve the resolution early, for fast training (Jordan 2024, arXiv 2404.00498).
+
+    Unlike there, the 2x2 stem is learned and every layer is followed by a batch normalization with a scale.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(channels, stem, 2), nn.GELU()]
+    before = stem
+    for width in widths:
+        reduce = nn.Conv2d(before, width, 3, padding=1, bias=False)
+        layers += [reduce, nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.GELU(), _conv_bn(width, width, 3), nn.GELU()]
+        before = width
+    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(before, num_classes))
+
+
 def mobilenet(
     channels: int,
     num_classes: int,
@@ -114,6 +128,7 @@ def densenet(
 NETWORKS: dict[str, Callable[..., nn.Sequential]] = {
     "resnet": resnet,
     "vgg": vgg,
+    "airbench": airbench,
     "mobilenet": mobilenet,
     "densenet": densenet,
 }

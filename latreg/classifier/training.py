@@ -24,6 +24,7 @@ from latreg.data import DataModule
 from latreg.errors import LatregError
 from latreg.images import ImageSet, to_unit
 from latreg.metrics import wilson
+from latreg.processes import make_trainer, other_processes
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def train_classifier(cfg: Config, run_dir: Path, logger: Logger | None, data: Da
 
     Args:
         cfg: dataset, classifier, trainer, run_seed and resume are used.
-        run_dir: folder of the run.
+        run_dir: folder of the run; where there are several devices, with the run's config.yaml.
         logger: for Lightning; None = nothing is logged.
         data: of `cfg.dataset` and `cfg.run_seed`; the size of its batches is set here.
 
@@ -45,7 +46,8 @@ def train_classifier(cfg: Config, run_dir: Path, logger: Logger | None, data: Da
         Accuracy on validation and test images with intervals, images_seen, seconds, weights; {} on ranks other than 0.
 
     Raises:
-        LatregError: the batch cannot be shared equally among the devices, or the checkpoint is of another recipe.
+        LatregError: the hardware is not there, the batch cannot be shared equally among the devices, or the
+            checkpoint is of another recipe.
     """
     started = time.monotonic()
     L.seed_everything(cfg.run_seed, verbose=False)
@@ -96,8 +98,8 @@ def _trainer(cfg: Config, run_dir: Path, max_steps: int, logger: Logger | None) 
     keep_last = ModelCheckpoint(
         last.parent, filename=last.stem, every_n_train_steps=steps_per_epoch, enable_version_counter=False
     )
-    return L.Trainer(
-        **asdict(cfg.trainer),
+    return make_trainer(
+        cfg.trainer,
         default_root_dir=run_dir,
         max_steps=max_steps,
         val_check_interval=steps_per_epoch,
@@ -117,7 +119,8 @@ def _fit(cfg: Config, run_dir: Path, module: ClassifierModule, data: DataModule,
     last = _last_checkpoint(run_dir)
     checkpoint = last if cfg.resume and last.is_file() else None
     data.n_images = _finished_steps(checkpoint, module) * batch_size if checkpoint else 0
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    with other_processes(trainer, run_dir):
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
 
 
 def _batch_per_device(batch_size: int, devices: int) -> int:
