@@ -54,6 +54,7 @@ class GeneratorTrainingConfig:
     ema_rampup: float | None = 0.05
     snapshot_images: int = 16_000  # checkpoint, sample grid and score once in so many images
     residual: bool = False  # architecture of D: residual blocks, else plain ones
+    features: str | None = None  # efficientnet_lite0: D judges features of this frozen network, not images
     d_mapping_layers: int = 2
     mbstd_group_size: int = 4
     augment: list[str] = field(default_factory=list)  # transforms or groups (blit, geom, color) of ADA; [] = off
@@ -156,6 +157,14 @@ class MixingConfig(StrategyConfig):
     bisection_steps: int = 12
     until: str = "screened"  # flipped | screened | valid: what a pair must be for the search of a source to end
     run_seed: int = MISSING  # draws the partners
+    give_up: bool = False  # leave a mixture as soon as a verdict, which costs no query, shows its boundary is invalid
+
+
+@dataclass
+class HuntConfig(MixingConfig):
+    """Mixing with the settings that find most valid faults per query."""
+
+    name: str = "hunt"
 
 
 @dataclass
@@ -166,6 +175,7 @@ class ValidityConfig:
     min_ssim: float = 0.95
     max_l2_rel: float = 0.2
     judge: list[str] = MISSING  # weights of the ensemble's members
+    min_judge_confidence: float = 0.0  # label_kept also takes this probability of the class
     judge_batch: int = 16
 
 
@@ -179,6 +189,7 @@ class SearchConfig:
     min_confidence: float = 0.0  # the baseline gate: argmax is c, p[c] and margin at least these
     min_margin: float = 0.0
     confident_below: float = 0.01  # a source is confident where its second class has less than this probability
+    uncertain_only: bool = False  # a confident source costs its first query and is not searched
     max_queries: int | None = None  # whole run, None = no limit
     max_queries_per_source: int = 1000
     concurrency: int = 200  # sources searched side by side
@@ -245,6 +256,7 @@ def register() -> None:
     store.store(group="strategy", name="sampling_schema", node=SamplingConfig)
     store.store(group="strategy", name="random_schema", node=RandomConfig)
     store.store(group="strategy", name="mixing_schema", node=MixingConfig)
+    store.store(group="strategy", name="hunt_schema", node=HuntConfig)
 
 
 def load_run_config(run_dir: Path) -> Config:

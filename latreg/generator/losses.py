@@ -1,6 +1,7 @@
 """Losses of StyleGAN2 training, each a function of network outputs (Karras et al., arXiv 1912.04958)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +18,14 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
 
-def r1_penalty(real_images: Tensor, real_logits: Tensor) -> Tensor:
-    """Half the mean squared gradient norm of D at real images (R1 of Mescheder et al., arXiv 1801.04406).
+def r1_penalty(real: Tensor | Sequence[Tensor], real_logits: Tensor) -> Tensor:
+    """Half the mean squared gradient norm of D at what is real (R1 of Mescheder et al., arXiv 1801.04406).
 
-    real_images must require gradients and have produced real_logits.
+    real, images or feature maps, must require gradients and have produced real_logits.
     """
-    (gradient,) = torch.autograd.grad(real_logits.sum(), real_images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
+    gradients = torch.autograd.grad(real_logits.sum(), real, create_graph=True)
+    squares = torch.stack([gradient.square().sum(dim=(1, 2, 3)) for gradient in gradients])
+    return squares.sum(dim=0).mean() / 2
 
 
 def path_lengths(images: Tensor, ws: Tensor) -> Tensor:

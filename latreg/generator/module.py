@@ -16,6 +16,13 @@ from latreg.generator.augment import AdaptiveAugment
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.networks import Discriminator, GeneratorNetwork
 from latreg.generator.precision import LowerPrecision
+from latreg.generator.projected import ProjectedDiscriminator
+
+Seen = Tensor | list[Tensor]  # augmented images, or feature maps of them
+
+
+def _detached(seen: Seen) -> Seen:
+    return seen.detach() if isinstance(seen, Tensor) else [feature_map.detach() for feature_map in seen]
 
 
 class StyleGAN2Module(L.LightningModule):
@@ -25,7 +32,7 @@ class StyleGAN2Module(L.LightningModule):
 
     Args:
         generator: arguments of GeneratorNetwork.
-        discriminator: arguments of Discriminator.
+        discriminator: arguments of Discriminator, or with `features` those of ProjectedDiscriminator.
         r1_gamma, r1_interval: weight of R1 and the number of steps between two evaluations (lazy regularization).
         pl_weight, pl_interval: the same for path length regularization; 0 = off.
         style_mixing_prob: share of samples whose latent changes at a random layer.
@@ -67,7 +74,8 @@ class StyleGAN2Module(L.LightningModule):
         self.total_images = total_images
         self.run_seed = run_seed
         self.G = GeneratorNetwork(**generator)
-        self.D = Discriminator(**discriminator)
+        projected = "features" in discriminator
+        self.D = ProjectedDiscriminator(**discriminator) if projected else Discriminator(**discriminator)
         self.G_ema = copy.deepcopy(self.G).requires_grad_(False).eval()
         self.register_buffer("pl_mean", torch.zeros([]))
         self.augment = AdaptiveAugment(**augmentation) if augmentation else None
@@ -99,36 +107,38 @@ class StyleGAN2Module(L.LightningModule):
         g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
 
         self.D.requires_grad_(False)
-        fake = self._train_g(g_optimizer, fake_labels, fake_c)
+        seen_fake = self._train_g(g_optimizer, fake_labels, fake_c)
         self.D.requires_grad_(True)
-        mean_sign = self._train_d(d_optimizer, real, c, fake, fake_c)
+        mean_sign = self._train_d(d_optimizer, real, c, seen_fake, fake_c)
         if self.n_steps % self.r1_interval == 0:
             self._regularize_d(d_optimizer, real, c)
         self._advance(len(images), mean_sign)
 
-    def _train_g(self, optimizer: LightningOptimizer, labels: Tensor, c: Tensor) -> Tensor:
-        """Update G; returns the images of this step, without gradients."""
-        fake: Tensor = self.G.synthesis(self._map(self.G, labels, c), "random")
-        loss = generator_loss(self._judge(fake, c))
+    def _train_g(self, optimizer: LightningOptimizer, labels: Tensor, c: Tensor) -> Seen:
+        """Update G; returns what D has seen of this step's images, without gradients."""
+        seen = self._see(self.G.synthesis(self._map(self.G, labels, c), "random"))
+        loss = generator_loss(self.D(seen, c))
         self._update(optimizer, loss)
         if self.pl_weight > 0 and self.n_steps % self.pl_interval == 0:
             self._update(optimizer, self._path_length_loss(labels, c))
         self.log("train/g_loss", loss, prog_bar=True)
-        return fake.detach()
+        return _detached(seen)
 
-    def _train_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor, fake: Tensor, fake_c: Tensor) -> Tensor:
+    def _train_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor, fake: Seen, fake_c: Tensor) -> Tensor:
         """Update D; returns the mean sign of its logits of real images."""
-        real_logits = self._judge(real, c)
-        loss = discriminator_loss(real_logits, self._judge(fake, fake_c))
+        real_logits: Tensor = self.D(self._see(real), c)
+        loss = discriminator_loss(real_logits, self.D(fake, fake_c))
         self._update(optimizer, loss)
         self.log("train/d_loss", loss, prog_bar=True)
         return real_logits.detach().sign().mean()
 
     def _regularize_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor) -> None:
-        """R1, with respect to the images before augmentation."""
-        real.requires_grad_(True)
+        """R1, with respect to the images before augmentation, or to the feature maps."""
         with self._float32():
-            penalty = r1_penalty(real, self._judge(real, c))
+            real.requires_grad_(not isinstance(self.D, ProjectedDiscriminator))
+            seen = self._see(real)
+            judged = real if isinstance(seen, Tensor) else [feature_map.requires_grad_() for feature_map in seen]
+            penalty = r1_penalty(judged, self.D(seen, c))
         self._update(optimizer, penalty * (self.r1_gamma * self.r1_interval))
         self.log("train/r1", penalty)
 
@@ -136,10 +146,10 @@ class StyleGAN2Module(L.LightningModule):
         """For second derivatives, which are small numbers."""
         return self.lower_precision.off() if self.lower_precision else nullcontext()
 
-    def _judge(self, images: Tensor, c: Tensor) -> Tensor:
-        """Logits (N, 1) of images as D sees them."""
-        logits: Tensor = self.D(images if self.augment is None else self.augment(images), c)
-        return logits
+    def _see(self, images: Tensor) -> Seen:
+        """What D judges: images as augmented, or feature maps of these."""
+        images = images if self.augment is None else self.augment(images)
+        return self.D.features(images) if isinstance(self.D, ProjectedDiscriminator) else images
 
     def _advance(self, batch_size: int, mean_sign: Tensor) -> None:
         """Count the step, and move all that follows the clock."""

@@ -202,14 +202,16 @@ class DiscriminatorBlock(nn.Module):
 
 
 class DiscriminatorEpilogue(nn.Module):
-    """4x4 features to one logit, by projection onto the class embedding where there is one."""
+    """Features of side x side, 4x4 by default, to one logit, by projection onto the class embedding if there is one."""
 
-    def __init__(self, channels: int, cmap_dim: int, mbstd_group_size: int, conv_clamp: float | None) -> None:
+    def __init__(
+        self, channels: int, cmap_dim: int, mbstd_group_size: int, conv_clamp: float | None, side: int = 4
+    ) -> None:
         super().__init__()
         self.cmap_dim = cmap_dim
         self.mbstd = MinibatchStdLayer(mbstd_group_size)
         self.conv = Conv2dLayer(channels + 1, channels, 3, conv_clamp=conv_clamp)
-        self.fc = FullyConnectedLayer(channels * 16, channels, activate=True)
+        self.fc = FullyConnectedLayer(channels * side**2, channels, activate=True)
         self.out = FullyConnectedLayer(channels, max(cmap_dim, 1))
 
     def forward(self, x: Tensor, cmap: Tensor | None) -> Tensor:

@@ -19,13 +19,16 @@ PRECISIONS = ("32-true", "bf16-mixed")
 class LowerPrecision:
     """Casts what enters the blocks of synthesis network and discriminator to bfloat16; they compute as they are fed.
 
-    The first block of G has no input: 4x4 stays float32. Copies of the networks are to be made before.
+    The first block of G has no input: 4x4 stays float32. So does a discriminator on features, whose network is slower
+    in bfloat16 on CPUs. Copies of the networks are to be made before.
     """
 
-    def __init__(self, synthesis: SynthesisNetwork, discriminator: Discriminator) -> None:
+    def __init__(self, synthesis: SynthesisNetwork, discriminator: nn.Module) -> None:
         self._on = True
         blocks = [synthesis.get_submodule(f"b{resolution}") for resolution in synthesis.resolutions]
-        for block in [*blocks, discriminator.fromrgb]:
+        if isinstance(discriminator, Discriminator):
+            blocks.append(discriminator.fromrgb)
+        for block in blocks:
             block.register_forward_pre_hook(self._cast)
 
     def _cast(self, block: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:

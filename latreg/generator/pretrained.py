@@ -9,19 +9,22 @@ from torch import Tensor
 from latreg import weights
 from latreg.config import DatasetConfig, GeneratorConfig
 from latreg.errors import LatregError
+from latreg.generator.layerwise import LayerwiseSynthesis, Tensors
 from latreg.generator.networks import GeneratorNetwork
 
 
 class StyleGAN2:
-    """Fulfils the Generator protocol of latreg.interfaces.
+    """Fulfils the Generator protocol of latreg.interfaces and the LayerwiseGenerator protocol of latreg.search.reuse.
 
     Args:
-        network: class-conditional, with its running means of w.
+        network: class-conditional, with its running means of w. Its weights must not change any more.
         id: sha256 of the weights.
     """
 
     def __init__(self, network: GeneratorNetwork, id: str) -> None:
         self.network = network.eval().requires_grad_(False)
+        self._synthesis = LayerwiseSynthesis(network.synthesis)
+        self.map_sizes = self._synthesis.map_sizes
         self.id = id
         self.num_classes = network.mapping.c_dim
         self.num_ws = network.num_ws
@@ -38,8 +41,15 @@ class StyleGAN2:
     @torch.inference_mode()
     def synthesize(self, w: Tensor) -> Tensor:
         """w (N, L, w_dim) => images (N, C, H, W), about [0, 1]; quantization clamps them."""
-        image: Tensor = self.network.synthesis(w, "const")
-        return image * 0.5 + 0.5
+        return self._synthesis(w)
+
+    def respond(self, layer: int, state: Tensors, w: Tensor) -> Tensors:
+        """What a layer makes of a state up to its first nonlinearity; affine in w (N, w_dim)."""
+        return self._synthesis.respond(layer, state, w)
+
+    def advance(self, layer: int, response: Tensors, w: Tensor) -> Tensors:
+        """The state that enters the next layer; after the last one the images."""
+        return self._synthesis.advance(layer, response, w)
 
 
 def network_arguments(config: GeneratorConfig, dataset: DatasetConfig) -> dict[str, Any]:

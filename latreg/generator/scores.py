@@ -1,28 +1,26 @@
-"""How good a generator is to test with: agreement with the judge, Frechet distance, what a classifier learns from it.
+"""How good a generator's samples are: agreement with the judge, and distance to real images in the judge's features.
 
 Features are those before the last layer of the judge's first member, so distances carry that name: they are no FID.
 """
 
 import logging
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from latreg import weights
+from latreg.assembly import CHUNK
 from latreg.classifier.networks import Classifier
 from latreg.classifier.sut import TorchSUT, load_sut
-from latreg.classifier.training import train_classifier
 from latreg.config import Config
 from latreg.data import DataModule
 from latreg.errors import LatregError
-from latreg.generator.pretrained import StyleGAN2, load_generator
+from latreg.generator.manifold import NEAREST, overlap
+from latreg.generator.pretrained import StyleGAN2
 from latreg.images import ImageSet, to_unit
 from latreg.interfaces import Proposal, Source
-from latreg.metrics import wilson
-from latreg.search.renderer import Renderer, Request
+from latreg.search.recipes import Request
+from latreg.search.renderer import Renderer
 from latreg.validity.judge import Judge
 
 log = logging.getLogger(__name__)
@@ -41,14 +39,17 @@ class JudgeFeatures(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.network.features(to_unit(images))
 
+    @torch.inference_mode()
+    def of(self, images: Tensor) -> Tensor:
+        """The same for any number of images."""
+        return torch.cat([self(chunk) for chunk in torch.split(images, 500)])
 
-def draw(
-    generator: StyleGAN2, n: int, psi: float, center: str, chunk: int, first_z_seed: int = FIRST_Z_SEED
-) -> ImageSet:
+
+def draw(generator: StyleGAN2, n: int, psi: float, center: str) -> ImageSet:
     """n samples, n / K of each class in turn, as the 8-bit images that would be saved."""
-    renderer = Renderer(generator, center, cutoff=None, chunk=chunk)
+    renderer = Renderer(generator, center, cutoff=None, chunk=CHUNK[generator.w_avg.device.type])
     classes = generator.num_classes
-    sources = [Source(i % classes, first_z_seed + i) for i in range(n)]
+    sources = [Source(i % classes, FIRST_Z_SEED + i) for i in range(n)]
     images = [renderer.render([Request(s, Proposal(psi)) for s in sources[i : i + 1000]]) for i in range(0, n, 1000)]
     return ImageSet(torch.cat(images).cpu(), torch.tensor([s.label for s in sources]))
 
@@ -85,6 +86,39 @@ class FrechetDistance:
             self._metric.update(chunk, real=real)
 
 
+class Distances:
+    """Distances of samples to the real test images in the features of a network, and of training images for comparison.
+
+    Args:
+        features: the network.
+        data: the real images.
+        samples: how many will be compared. The Frechet distance is to all test images; overlaps are with as many
+            test images as there are samples, for they depend on the numbers.
+    """
+
+    def __init__(self, features: JudgeFeatures, data: DataModule, samples: int) -> None:
+        test, train = data.split("test"), data.split("train")
+        self.frechet = FrechetDistance(features, test.images)
+        self.train = train.spread(samples)
+        self._features = features
+        self._real = features.of(test.spread(min(samples, len(train))).images)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Test images, and as many samples, whose overlap is measured; and the neighbour that a ball reaches to."""
+        return {"overlap_images": len(self._real), "overlap_nearest": NEAREST}
+
+    def overlap(self, samples: ImageSet, suffix: str) -> dict[str, float]:
+        """Precision, recall, density and coverage, under names that end in suffix."""
+        features = self._features.of(samples.images[: len(self._real)])
+        return {f"judge_{name}_{suffix}": value for name, value in overlap(self._real, features).items()}
+
+    def of_train(self) -> dict[str, float]:
+        """All of them for training images: what a perfect generator would reach."""
+        distance = self.frechet(self.train.images)
+        return {"judge_frechet_distance_of_train": distance, **self.overlap(self.train, "of_train")}
+
+
 class TrainingScores:
     """Scores on 1,000 samples to watch a training by; none as long as there is no judge."""
 
@@ -101,7 +135,7 @@ class TrainingScores:
     def __call__(self, generator: StyleGAN2) -> dict[str, float]:
         if self._judge is None:
             return {}
-        samples = draw(generator, QUICK_SAMPLES, 1.0, "class", chunk=16)
+        samples = draw(generator, QUICK_SAMPLES, 1.0, "class")
         return {
             "judge_agreement": agreement(self._judge, samples) / len(samples),
             "judge_frechet_distance": self._distance(samples.images),
@@ -111,51 +145,3 @@ class TrainingScores:
 def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
     """The classifiers that `validity.judge` names."""
     return [load_sut(name, cfg.dataset, device) for name in cfg.validity.judge]
-
-
-def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str, Any]:
-    """All scores of a model card; writes the card, completed, into the run's folder.
-
-    Raises:
-        LatregError: weights of the generator or the judge are missing, or the real data are.
-    """
-    generator = load_generator(cfg.generator, cfg.dataset, torch.device("cpu"))
-    members = load_judge_members(cfg)
-    recipe = cfg.evaluation
-    samples = {
-        f"psi_{psi:g}_{center}": draw(generator, recipe.samples, psi, center, chunk=16)
-        for psi, center in ((1.0, "class"), (0.7, "class"), (0.7, "global"))
-    }
-    results: dict[str, Any] = {"samples": recipe.samples, "generator_sha256": generator.id}
-    judge = Judge(members)
-    for name, images in samples.items():
-        agreed = agreement(judge, images)
-        results[f"judge_agreement_{name}"] = agreed / len(images)
-        results[f"judge_agreement_{name}_ci95"] = wilson(agreed, len(images))
-    results |= distances(JudgeFeatures(members[0].network), samples["psi_1_class"].images, data)
-    results |= learn_from_samples(cfg, generator, data, run_dir)
-    path = weights.resolve(cfg.generator.weights, "generator")
-    card = weights.read_card(path) | {"scores": results, "measured_by": f"python -m latreg.run +experiment={cfg.name}"}
-    weights.write_card(run_dir / path.name, card)
-    return results
-
-
-def distances(features: JudgeFeatures, samples: Tensor, data: DataModule) -> dict[str, float]:
-    """Frechet distance of samples to the test images, beside that of as many training images."""
-    distance = FrechetDistance(features, data.split("test").images)
-    return {
-        "judge_frechet_distance": distance(samples),
-        "judge_frechet_distance_of_train": distance(data.split("train").images[: len(samples)]),
-    }
-
-
-def learn_from_samples(cfg: Config, generator: StyleGAN2, data: DataModule, run_dir: Path) -> dict[str, Any]:
-    """Accuracy on real test images of a classifier trained on samples at psi = 1 alone: it measures diversity."""
-    samples = draw(generator, cfg.evaluation.training_samples, 1.0, "class", chunk=16)
-    results = train_classifier(cfg, run_dir / "classifier_of_samples", None, data.with_training_images(samples))
-    return {
-        "training_samples": len(samples),
-        "accuracy_trained_on_samples": results["test_accuracy"],
-        "accuracy_trained_on_samples_ci95": results["test_accuracy_ci95"],
-        "test_images": results["test_images"],
-    }

@@ -23,7 +23,8 @@ from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.pretrained import StyleGAN2
 from latreg.interfaces import Proposal, Source
-from latreg.search.renderer import Renderer, Request
+from latreg.search.recipes import Request
+from latreg.search.renderer import Renderer
 
 log = logging.getLogger(__name__)
 

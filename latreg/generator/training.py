@@ -1,5 +1,6 @@
 """Train a StyleGAN2 on one device or several, from the start or from its last checkpoint."""
 
+import json
 import pickle
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import block_resolutions
 from latreg.generator.precision import check_precision
 from latreg.generator.pretrained import network_arguments
+from latreg.generator.projected import NETWORKS
 from latreg.generator.scores import TrainingScores
 from latreg.generator.snapshots import Snapshots, checkpoint_path
 from latreg.images import ImageSet
@@ -43,11 +45,12 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
     L.seed_everything(cfg.run_seed, verbose=False)
     check_recipe(cfg)
     module = make_module(cfg)
+    earlier = earlier_recipes(run_dir / f"{weights_name(cfg)}.json", cfg) if cfg.resume else []
     snapshots = Snapshots(
         run_dir,
         weights_name(cfg),
         cfg.generator.training.snapshot_images,
-        describe=lambda n_images: describe(cfg, n_images),
+        describe=lambda n_images: describe(cfg, n_images, earlier),
         score=TrainingScores(cfg, data),
     )
     trainer = generator_trainer(cfg, run_dir, snapshots, logger)
@@ -66,17 +69,9 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
 def make_module(cfg: Config) -> StyleGAN2Module:
     """The networks and the recipe that the configuration names."""
     recipe, generator = cfg.generator.training, network_arguments(cfg.generator, cfg.dataset)
-    shared = {k: generator[k] for k in ("c_dim", "img_resolution", "img_channels", "channel_base", "channel_max")}
-    discriminator = {
-        **shared,
-        "residual": recipe.residual,
-        "mapping_layers": recipe.d_mapping_layers,
-        "mbstd_group_size": recipe.mbstd_group_size,
-        "conv_clamp": cfg.generator.conv_clamp,
-    }
     return StyleGAN2Module(
         generator,
-        discriminator,
+        discriminator_arguments(cfg, generator),
         recipe.learning_rate,
         (recipe.betas[0], recipe.betas[1]),
         recipe.r1_gamma,
@@ -91,6 +86,16 @@ def make_module(cfg: Config) -> StyleGAN2Module:
         augmentation_arguments(cfg),
         cfg.trainer.precision == "bf16-mixed",
     )
+
+
+def discriminator_arguments(cfg: Config, generator: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ProjectedDiscriminator where features are asked for, else of Discriminator."""
+    recipe = cfg.generator.training
+    ending = {"mapping_layers": recipe.d_mapping_layers, "mbstd_group_size": recipe.mbstd_group_size}
+    if recipe.features is not None:
+        return {"c_dim": generator["c_dim"], "features": recipe.features, **ending}
+    shared = {k: generator[k] for k in ("c_dim", "img_resolution", "img_channels", "channel_base", "channel_max")}
+    return {**shared, "residual": recipe.residual, **ending, "conv_clamp": cfg.generator.conv_clamp}
 
 
 def augmentation_arguments(cfg: Config) -> dict[str, Any] | None:
@@ -173,6 +178,10 @@ def check_recipe(cfg: Config) -> None:
         raise LatregError(f"dataset.resolution does not fit a StyleGAN2: {error}") from error
     if cfg.dataset.channels not in (1, 3):
         raise LatregError(f"dataset.channels must be 1 or 3, got {cfg.dataset.channels}")
+    if recipe.features not in (None, *NETWORKS):
+        raise LatregError(
+            f"generator.training.features must be null or one of {', '.join(NETWORKS)}, got {recipe.features!r}"
+        )
     for name in ("augment_images", "augment_interval", "snapshot_images", "r1_interval", "pl_interval"):
         if getattr(recipe, name) < 1:
             raise LatregError(f"generator.training.{name} must be at least 1, got {getattr(recipe, name)}")
@@ -237,13 +246,26 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def describe(cfg: Config, n_images: int) -> dict[str, Any]:
+def earlier_recipes(card: Path, cfg: Config) -> list[dict[str, Any]]:
+    """What was set otherwise in the parts of a training that its last card tells of, each with `until_images`."""
+    if not card.is_file():
+        return []
+    last = json.loads(card.read_text())
+    recipe = asdict(cfg.generator.training)
+    free = ("total_images", "snapshot_images", "data_on_device")  # tell how long and where, not how
+    changed = {name: value for name, value in last["recipe"].items() if name not in free and recipe.get(name) != value}
+    part = [{"until_images": last["images_seen"], **changed}] if changed else []
+    return [*last.get("earlier_recipes", []), *part]
+
+
+def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]]) -> dict[str, Any]:
     """The model card: what the weights are and how they came to be. Scores are added by the evaluation."""
     return {
         "kind": "generator",
         "dataset": cfg.dataset.name,
         "architecture": cfg.generator.name,
         "recipe": asdict(cfg.generator.training),
+        "earlier_recipes": earlier,
         "command": f"python -m latreg.run +experiment={cfg.name}",
         "images_seen": n_images,
         "run_seed": cfg.run_seed,

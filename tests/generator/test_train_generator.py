@@ -47,6 +47,7 @@ BAD_INPUT = [
     ("generator.training.augment=[flip]", "generator.training.augment must list some of"),
     ("generator.training.augment_p=2", "generator.training.augment_p must be within 0 .. 1, got 2.0"),
     ("generator.training.snapshot_images=0", "generator.training.snapshot_images must be at least 1, got 0"),
+    ("generator.training.features=vgg", "training.features must be null or one of efficientnet_lite0, got 'vgg'"),
     ("trainer.precision=16-mixed", "trainer.precision of a generator must be one of 32-true, bf16-mixed"),
     ("trainer.accelerator=abacus", "the trainer group must name hardware that is there"),
     ("trainer.strategy=luck", "the trainer group must name hardware that is there"),
@@ -202,10 +203,14 @@ def check_same_weights(first, second):
     assert not differing
 
 
-def test_two_processes_train_the_same_weights_and_one_writes(command_line, tmp_path):
+FEATURES = pytest.param("generator.training.features=efficientnet_lite0", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("discriminator", ["generator.training.features=null", FEATURES])
+def test_two_processes_train_the_same_weights_and_one_writes(command_line, tmp_path, discriminator):
     run = tmp_path / "run"
     augmented = ("generator.training.augment=[blit,geom,color]", "generator.training.augment_images=100")
-    result = command_line(*TWO, *augmented, f"hydra.run.dir={run}")
+    result = command_line(*TWO, *augmented, discriminator, f"hydra.run.dir={run}")
     assert result.returncode == 0, result.stderr
     ranks = [torch.load(tmp_path / f"0-{rank}.pt", weights_only=True) for rank in range(2)]
     check_same_weights(*ranks)
@@ -250,3 +255,19 @@ def test_two_processes_resumed_train_the_uninterrupted_weights(command_line, tmp
     whole, parts = (torch.load(path, weights_only=True)["state_dict"] for path in (whole, parts))
     assert whole["augment.p"] > 0
     assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+
+
+def test_the_card_tells_of_settings_that_changed_on_the_way(cli, toy_mnist, tmp_path):
+    command = ("+experiment=mnist_generator", *SMALL, "generator.training.snapshot_images=16", "trainer=cpu")
+    command += (f"hydra.run.dir={tmp_path / 'run'}",)
+    weaker = ("resume=true", "generator.training.r1_gamma=0.05")
+    for part in (
+        ("generator.training.total_images=16",),
+        ("generator.training.total_images=32", *weaker),
+        ("generator.training.total_images=48", *weaker),
+    ):
+        assert cli(*command, *part)[0] == 0
+    card = json.loads((tmp_path / "run" / "mnist_stylegan2_small.json").read_text())
+    assert card["images_seen"] == 48
+    assert card["recipe"]["r1_gamma"] == 0.05
+    assert card["earlier_recipes"] == [{"until_images": 16, "r1_gamma": 0.1}]

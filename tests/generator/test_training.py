@@ -56,7 +56,7 @@ def make_module(total_images, **changes):
         "total_images": total_images,
         "run_seed": 0,
     }
-    return StyleGAN2Module(GENERATOR, DISCRIMINATOR, **(settings | changes))
+    return StyleGAN2Module(**({"generator": GENERATOR, "discriminator": DISCRIMINATOR} | settings | changes))
 
 
 def train(module, data, checkpoint=None, n_images=0):

@@ -1,0 +1,93 @@
+"""The model card of a generator: all its scores, measured on the weights as shipped, and grids of its samples."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+
+from latreg import weights
+from latreg.assembly import make_device
+from latreg.classifier.training import train_classifier
+from latreg.config import Config
+from latreg.data import DataModule
+from latreg.errors import LatregError
+from latreg.generator.manifold import NEAREST
+from latreg.generator.pretrained import StyleGAN2, load_generator
+from latreg.generator.scores import Distances, JudgeFeatures, agreement, draw, load_judge_members
+from latreg.generator.snapshots import sample_grid
+from latreg.metrics import wilson
+from latreg.validity.judge import Judge
+
+log = logging.getLogger(__name__)
+
+TRUNCATIONS = ((1.0, "class"), (0.7, "class"), (0.7, "global"))  # psi and center; at psi 1 the center does not matter
+
+
+def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str, Any]:
+    """All scores of a model card; writes the card, completed, and grids of samples into the run's folder.
+
+    The grids are samples_psi_<psi>_<center>.png: a row per class, with the first z_seeds and nothing picked.
+
+    Raises:
+        LatregError: weights of the generator or the judge are missing, the real data are, or `evaluation.samples` is
+            too small.
+    """
+    n = cfg.evaluation.samples
+    if n <= NEAREST:
+        raise LatregError(f"evaluation.samples must be above {NEAREST}, the nearest neighbours that count, got {n}")
+    generator = load_generator(cfg.generator, cfg.dataset, make_device(cfg.device))
+    members = load_judge_members(cfg)
+    judge, distances = Judge(members), Distances(JudgeFeatures(members[0].network), data, n)
+    results: dict[str, Any] = {
+        "samples": n,
+        "generator_sha256": generator.id,
+        **names_of_judge(cfg, judge),
+        **distances.sizes,
+    }
+    for psi, center in TRUNCATIONS:
+        samples, suffix = draw(generator, n, psi, center), f"psi_{psi:g}_{center}"
+        agreed = agreement(judge, samples)
+        results[f"judge_agreement_{suffix}"] = agreed / n
+        results[f"judge_agreement_{suffix}_ci95"] = wilson(agreed, n)
+        results |= distances.overlap(samples, suffix)
+        if psi == 1.0:
+            results["judge_frechet_distance"] = distances.frechet(samples.images)
+        sample_grid(generator, psi, center=center).save(run_dir / f"samples_{suffix}.png")
+        log.info("%d samples at psi %g towards the %s mean: measured", n, psi, center)
+    results |= distances.of_train()
+    results |= learn_from_samples(cfg, generator, data, run_dir)
+    path = weights.resolve(cfg.generator.weights, "generator")
+    weights.write_card(run_dir / path.name, weights.read_card(path) | {"scores": results, "measured_by": command(cfg)})
+    return results
+
+
+def names_of_judge(cfg: Config, judge: Judge) -> dict[str, Any]:
+    """Who judged, and whose features the distances are measured in."""
+    names = [Path(name.removeprefix("zoo:")).stem for name in cfg.validity.judge]
+    return {
+        "judge": names,
+        "judge_sha256": judge.id,
+        "features": f"what the last layer of {names[0]} sees",
+        "features_sha256": judge.members[0].id,
+    }
+
+
+def command(cfg: Config) -> str:
+    """The command line of this job, or that of its experiment where Hydra did not start it."""
+    if not HydraConfig.initialized():
+        return f"python -m latreg.run +experiment={cfg.name}"
+    return " ".join(["python -m latreg.run", *HydraConfig.get().overrides.task])
+
+
+def learn_from_samples(cfg: Config, generator: StyleGAN2, data: DataModule, run_dir: Path) -> dict[str, Any]:
+    """Accuracy on real test images of a classifier trained on samples at psi = 1 alone: it measures diversity."""
+    samples = draw(generator, cfg.evaluation.training_samples, 1.0, "class")
+    results = train_classifier(cfg, run_dir / "classifier_of_samples", None, data.with_training_images(samples))
+    return {
+        "training_samples": len(samples),
+        "classifier_trained_on_samples": cfg.classifier.name,
+        "accuracy_trained_on_samples": results["test_accuracy"],
+        "accuracy_trained_on_samples_ci95": results["test_accuracy_ci95"],
+        "test_images": results["test_images"],
+    }

@@ -1,0 +1,175 @@
+"""The synthesis network as a search runs it: layer by layer, so that what images have in common is computed once.
+
+Layer l is what the l-th latent controls: at even l the convolution that ends a block, at odd l the skip output of a
+block together with the convolution that begins the next one. Each is split where it stops being linear in its style:
+a response, affine in w, and what follows it (demodulation, bias, noise, LeakyReLU). So the response to a mixture of two
+latents is the mixture of their responses.
+
+All that does not depend on w is computed once: squared weights, scaled biases with the noise on top, weights in the
+order that the convolution wants, and what the constant input does. Feature maps are (N, H, W, C).
+"""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latreg.generator.layers import SQRT2, FullyConnectedLayer, SynthesisLayer
+from latreg.generator.networks import SynthesisBlock, SynthesisNetwork
+from latreg.generator.winograd import WinogradConvolution, suits
+
+Tensors = tuple[Tensor, ...]  # batched in dimension 0
+Convolve = Callable[[Tensor], Tensor]  # (N, H, W, C) => (N, H', W', C')
+
+
+class LayerwiseSynthesis:
+    """Fulfils the LayerwiseGenerator protocol of latreg.search.reuse.
+
+    The state that enters a layer is () at layer 0, then the features, from layer 2 on followed by the image so far.
+    After the last layer it is the image alone, (N, C, H, W), about [0, 1]: it is not clamped.
+
+    Args:
+        network: its weights must not change any more.
+
+    Attributes:
+        map_sizes: floats of an image's feature maps, layer by layer.
+    """
+
+    @torch.no_grad()
+    def __init__(self, network: SynthesisNetwork) -> None:
+        self.num_ws = network.num_ws
+        blocks = [cast(SynthesisBlock, network.get_submodule(f"b{resolution}")) for resolution in network.resolutions]
+        layers = [layer for block in blocks[1:] for layer in (block.conv0, block.conv1)]
+        self._convolutions: list[_ConstantConvolution | _Convolution] = [
+            _ConstantConvolution(blocks[0].const, blocks[0].conv1),
+            *(_Convolution(layer) for layer in layers),
+        ]
+        self._skips = [_Skip(block) for block in blocks]
+        self.map_sizes = [len(layer.weight) * layer.resolution**2 for layer in (blocks[0].conv1, *layers)]
+
+    def respond(self, layer: int, state: Tensors, w: Tensor) -> Tensors:
+        """Features, skip output and the image so far, as far as there are such, affine in w (N, w_dim)."""
+        response: Tensors = ()
+        if layer < self.num_ws - 1:
+            response += (self._convolutions[layer].respond(state, w),)
+        if layer % 2 == 1:
+            response += (self._skips[layer // 2].respond(state[0], w),)
+        return response + state[1:]
+
+    def advance(self, layer: int, response: Tensors, w: Tensor) -> Tensors:
+        """The state that enters the next layer."""
+        if layer == self.num_ws - 1:
+            return (self._skips[-1].add(*response) * 0.5 + 0.5,)
+        images = (self._skips[layer // 2].add(*response[1:]),) if layer % 2 == 1 else response[1:]
+        return (self._convolutions[layer].finish(response[0], w), *images)
+
+    def __call__(self, ws: Tensor) -> Tensor:
+        """ws (N, num_ws, w_dim) => images (N, C, H, W)."""
+        state: Tensors = ()
+        for layer in range(self.num_ws):
+            w = ws[:, layer]
+            state = self.advance(layer, self.respond(layer, state, w), w)
+        return state[0]
+
+
+class _Affine:
+    """The styles of a layer, (N, C), from w."""
+
+    def __init__(self, layer: FullyConnectedLayer, gain: float = 1.0) -> None:
+        self._weight = (layer.weight * (layer.weight_gain * gain)).t().contiguous()
+        self._bias = layer.bias * (layer.bias_gain * gain)
+
+    def __call__(self, w: Tensor) -> Tensor:
+        return torch.addmm(self._bias, w, self._weight)
+
+
+class _ModulatedConvolution:
+    """What the convolutions have in common: styles before, and demodulation, bias, noise and LeakyReLU after."""
+
+    def __init__(self, layer: SynthesisLayer) -> None:
+        self._styles = _Affine(layer.affine)
+        self._squares = layer.weight.square().sum(dim=(2, 3)).t() / 2  # the root of 2 is the gain of LeakyReLU
+        noise = layer.noise_const * layer.noise_strength
+        self._offset = ((noise[:, :, None] + layer.bias) * SQRT2).contiguous()
+        self._clamp = layer.conv_clamp
+
+    def finish(self, response: Tensor, w: Tensor) -> Tensor:
+        scale = (self._styles(w).square() @ self._squares + 0.5e-8).rsqrt()
+        x = F.leaky_relu_(torch.addcmul(self._offset, response, scale[:, None, None, :]), 0.2)
+        return x if self._clamp is None else x.clamp_(-self._clamp, self._clamp)
+
+
+class _ConstantConvolution(_ModulatedConvolution):
+    """The first layer: on a constant input the convolution is one linear map of the styles."""
+
+    def __init__(self, const: Tensor, layer: SynthesisLayer) -> None:
+        super().__init__(layer)
+        patches = F.unfold(const[None], 3, padding=1).view(len(const), 9, -1)
+        self._responses = torch.einsum("ckp, ock -> cpo", patches, layer.weight.flatten(2)).flatten(1)
+
+    def respond(self, _: Tensors, w: Tensor) -> Tensor:
+        return (self._styles(w) @ self._responses).view(len(w), *self._offset.shape)
+
+
+class _Convolution(_ModulatedConvolution):
+    """Any other layer."""
+
+    def __init__(self, layer: SynthesisLayer) -> None:
+        super().__init__(layer)
+        self._convolve = _upsampling_convolution(layer) if layer.upsample else _plain_convolution(layer)
+
+    def respond(self, state: Tensors, w: Tensor) -> Tensor:
+        return self._convolve(state[0] * self._styles(w)[:, None, None, :])
+
+
+class _Skip:
+    """A ToRGBLayer, whose output is added to the image so far, doubled in resolution."""
+
+    def __init__(self, block: SynthesisBlock) -> None:
+        layer = block.torgb
+        self._styles = _Affine(layer.affine, layer.weight_gain)
+        self._weight = layer.weight.flatten(1)
+        self._bias = layer.bias[:, None, None]
+        self._clamp = layer.conv_clamp
+        self._double = None if block.is_first else _doubling(block.resample_filter, block.conv1.resolution // 2)
+
+    def respond(self, x: Tensor, w: Tensor) -> Tensor:
+        weight = self._styles(w)[:, None, :] * self._weight  # N O C
+        rgb = torch.bmm(weight, x.flatten(1, 2).transpose(1, 2))
+        return rgb.view(*rgb.shape[:2], *x.shape[1:3])
+
+    def add(self, response: Tensor, image: Tensor | None = None) -> Tensor:
+        rgb = response + self._bias
+        if self._clamp is not None:
+            rgb.clamp_(-self._clamp, self._clamp)
+        if self._double is None or image is None:
+            return rgb
+        return rgb.add_(self._double @ image @ self._double.t())
+
+
+def _doubling(kernel: Tensor, side: int) -> Tensor:
+    """`upsample2x` with a separable kernel along one dimension, as a matrix (2 side, side)."""
+    taps = kernel.sum(dim=0) * 2
+    units = torch.eye(side, device=kernel.device)[:, None]
+    return F.conv_transpose1d(units, taps[None, None], stride=2, padding=1)[:, 0].t().contiguous()
+
+
+def _plain_convolution(layer: SynthesisLayer) -> Convolve:
+    if suits(layer.weight, layer.resolution):
+        return WinogradConvolution(layer.weight)
+    weight = layer.weight.contiguous(memory_format=torch.channels_last)
+    return lambda x: F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)
+
+
+def _upsampling_convolution(layer: SynthesisLayer) -> Convolve:
+    weight = layer.weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
+    channels = len(layer.weight)
+    kernel = (layer.resample_filter * 4).expand(channels, 1, 4, 4).contiguous()
+
+    def convolve(x: Tensor) -> Tensor:
+        y = F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, stride=2)
+        return F.conv2d(y, kernel, padding=1, groups=channels).permute(0, 2, 3, 1)
+
+    return convolve

@@ -1,0 +1,79 @@
+"""The model card that evaluate_generator writes, and the ones that are shipped."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from latreg import weights
+
+SUFFIXES = ("psi_1_class", "psi_0.7_class", "psi_0.7_global")
+SHIPPED = sorted(p.stem for p in weights.ZOO.glob("*.json") if json.loads(p.read_text()).get("kind") == "generator")
+TINY = (
+    "dataset.validation_size=10",
+    "evaluation.training_samples=40",
+    "classifier.training.epochs=1",
+    "classifier.training.batch_size=10",
+)
+
+
+@pytest.fixture
+def measured(cli, toy_mnist):
+    """Command, run folder and card of the shipped generator, measured against a few images of noise."""
+    command = ("+experiment=mnist_generator_card", "evaluation.samples=30", *TINY)
+    code, out, err = cli(*command)
+    assert code == 0, err
+    folder = Path(out.strip().splitlines()[-1])
+    return " ".join(command), folder, json.loads((folder / "mnist_stylegan2_small.json").read_text())
+
+
+def test_a_card_keeps_what_was_known_and_gets_scores_grids_and_its_command(measured):
+    command, folder, card = measured
+    before = weights.read_card(weights.ZOO / "mnist_stylegan2_small.safetensors")
+    changed = {"scores", "measured_by"}
+    assert {k: v for k, v in card.items() if k not in changed} == {k: v for k, v in before.items() if k not in changed}
+    assert card["measured_by"] == f"python -m latreg.run {command} tracking=disabled"
+    assert_complete(card)
+    assert card["scores"]["samples"] == 30
+    assert card["scores"]["overlap_images"] == 20  # there are no more test images
+    assert card["scores"]["training_samples"] == 40
+    for suffix in SUFFIXES:
+        with Image.open(folder / f"samples_{suffix}.png") as grid:
+            assert grid.size == (10 * 32 * 2, 10 * 32 * 2)
+
+
+def test_too_few_samples_are_refused_before_anything_is_measured(cli, toy_mnist):
+    code, _, err = cli("+experiment=mnist_generator_card", "evaluation.samples=3", *TINY)
+    assert code == 1
+    assert "evaluation.samples must be above 3, the nearest neighbours that count, got 3" in err
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_generator_was_measured_as_shipped_by_the_command_it_names(name):
+    card = weights.read_card(weights.ZOO / f"{name}.safetensors")
+    assert_complete(card)
+    assert card["sha256"] == card["scores"]["generator_sha256"] == weights.sha256(weights.ZOO / f"{name}.safetensors")
+    assert card["measured_by"].startswith(f"python -m latreg.run +experiment={card['dataset']}_generator_card")
+    assert card["scores"]["samples"] == card["scores"]["overlap_images"] == 5000
+    assert card["scores"]["training_samples"] == 30_000
+
+
+def assert_complete(card):
+    """Every score is there with the numbers behind it, and says whose features it was measured in."""
+    scores = card["scores"]
+    assert scores["features"] == f"what the last layer of {scores['judge'][0]} sees"
+    assert scores["features_sha256"] == weights.sha256(weights.ZOO / f"{scores['judge'][0]}.safetensors")
+    assert len(scores["judge"]) == 3
+    assert scores["overlap_nearest"] == 3
+    for suffix in SUFFIXES:
+        low, high = scores[f"judge_agreement_{suffix}_ci95"]
+        assert 0 <= low <= scores[f"judge_agreement_{suffix}"] <= high <= 1
+    for suffix in (*SUFFIXES, "of_train"):
+        for name in ("precision", "recall", "coverage"):
+            assert 0 <= scores[f"judge_{name}_{suffix}"] <= 1
+        assert scores[f"judge_density_{suffix}"] >= 0
+    assert scores["judge_frechet_distance"] > 0
+    assert scores["judge_frechet_distance_of_train"] > 0
+    low, high = scores["accuracy_trained_on_samples_ci95"]
+    assert 0 <= low <= scores["accuracy_trained_on_samples"] <= high <= 1
