@@ -16,12 +16,16 @@ from latreg.interfaces import Source, Strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits
 from latreg.search.renderer import Renderer
+from latreg.search.reuse import memory_bytes
 from latreg.search.truncation import Fixed, Minimal, Salvage, Truncation
 from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
 
 PSI_RANGE = (0.0, 2.0)
 CHUNK = {"cpu": 16, "cuda": 512}  # images per forward pass: on a CPU every larger temporary is a page fault
+CPU_CHUNKS = (4, 32)  # fewer are slowed down by overhead, more by the memory
+STATES_PER_SOURCE = 4  # of each layer: the source's, two responses of a bisection, and those with replaced layers
+CPU_MAP = 2**20  # floats of a feature map that suit the caches of a CPU
 
 
 @dataclass(frozen=True)
@@ -50,18 +54,43 @@ def assemble(cfg: Config) -> Parts:
     judge = load_judge(cfg, device)
     if sut.id in (member.id for member in judge.members):
         raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
-    chunk = cfg.search.chunk or CHUNK[device.type]
+    chunk = cfg.search.chunk or suitable_chunk(generator)
     renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk)
     engine = Engine(
         renderer,
         sut,
         Gates(cfg.validity, judge).appraise,
         truncation,
-        BaselineGate(cfg.search.min_confidence, cfg.search.min_margin),
+        make_gate(cfg.search),
         strategy,
-        Limits(cfg.search.max_queries, cfg.search.max_queries_per_source, cfg.search.concurrency),
+        Limits(
+            cfg.search.max_queries,
+            cfg.search.max_queries_per_source,
+            suitable_concurrency(generator, cfg.search.concurrency),
+        ),
     )
     return Parts(generator, sut, judge, renderer, engine)
+
+
+def suitable_chunk(generator: StyleGAN2) -> int:
+    """Images per forward pass: hundreds fill a GPU, a CPU is faster with what its caches hold."""
+    device = generator.w_avg.device.type
+    if device != "cpu":
+        return CHUNK[device]
+    low, high = CPU_CHUNKS
+    return min(max(CPU_MAP // max(generator.map_sizes), low), high)
+
+
+def suitable_concurrency(generator: StyleGAN2, wanted: int) -> int:
+    """Sources searched side by side: as many as wanted, but no more than those whose states can be remembered."""
+    per_source = STATES_PER_SOURCE * sum(generator.map_sizes) * generator.w_avg.element_size()
+    return min(wanted, max(memory_bytes(generator.w_avg.device) // per_source, 1))
+
+
+def make_gate(search: SearchConfig) -> BaselineGate:
+    """Which sources are accepted, and which of them are searched."""
+    min_second = search.confident_below if search.uncertain_only else 0.0
+    return BaselineGate(search.min_confidence, search.min_margin, min_second)
 
 
 def load_judge(cfg: Config, device: torch.device) -> Judge:

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from latreg.images import to_unit
 from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Source, Strategy, Tell, Verdict
 from latreg.search.criteria import BaselineGate
 from latreg.search.protocol import Search
-from latreg.search.renderer import Renderer, Request
+from latreg.search.recipes import Request
+from latreg.search.renderer import Renderer
 from latreg.search.truncation import Truncation
 
+SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
 Appraise = Callable[[Sequence[Appraisal]], list[Verdict]]
 
 
@@ -52,7 +55,8 @@ class SourceSearch:
     def _script(self, truncation: Truncation, gate: BaselineGate, strategy: Strategy) -> Search[None]:
         placement = yield from truncation.place(self.source, gate)
         self.start, self.rejected_because = placement.start, placement.rejected_because
-        if self.rejected_because is None or not strategy.needs_accepted:
+        worthwhile = self.rejected_because is None and not gate.passes_over(self.start)
+        if worthwhile or not strategy.needs_accepted:
             yield from strategy.search(self.source, self.start)
 
     def _advance(self, step: Callable[[Search[None]], Ask]) -> None:
@@ -70,8 +74,13 @@ class SourceSearch:
             self.queries += cost
 
     def _keep_better(self, pair: BoundaryPair, verdict: Verdict) -> None:
-        if self.verdict is None or (verdict.valid, verdict.screened) > (self.verdict.valid, self.verdict.screened):
+        if self.pair is None or self.verdict is None or _worth(pair, verdict) > _worth(self.pair, self.verdict):
             self.pair, self.verdict = pair, verdict
+
+
+def _worth(pair: BoundaryPair, verdict: Verdict) -> tuple[bool, bool, float]:
+    """Valid before screened before a narrow bracket; of equals the first found is kept."""
+    return verdict.valid, verdict.screened, -pair.width
 
 
 @dataclass(frozen=True)
@@ -174,21 +183,17 @@ class Engine:
 
     def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
         """Render, show to the SUT and count."""
-        evaluations: list[Evaluation] = []
-        for first in range(0, len(requests), self.renderer.chunk):
-            chunk = requests[first : first + self.renderer.chunk]
-            images = self.renderer.render(chunk)
-            probabilities = self.sut(to_unit(images)).float().cpu().numpy()
-            self.queries += len(chunk)
-            evaluations += _evaluations(chunk, images.cpu().numpy(), probabilities)
-        return evaluations
-
-
-def _evaluations(requests: Sequence[Request], images: np.ndarray, probabilities: np.ndarray) -> list[Evaluation]:
-    return [
-        Evaluation(request.proposal, request.source.label, image.copy(), p)
-        for request, image, p in zip(requests, images, probabilities, strict=True)
-    ]
+        if not requests:
+            return []
+        images = self.renderer.render(requests)
+        probabilities: list[np.ndarray] = []
+        for batch in torch.split(images, max(self.renderer.chunk, SUT_BATCH)):
+            probabilities += list(self.sut(to_unit(batch)).float().cpu().numpy())
+            self.queries += len(batch)
+        return [
+            Evaluation(request.proposal, request.source.label, image.copy(), p)
+            for request, image, p in zip(requests, images.cpu().numpy(), probabilities, strict=True)
+        ]
 
 
 def _proposals(search: SourceSearch) -> Sequence[Proposal]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from latreg.interfaces import Evaluation, Proposal, Source, Verdict
 from latreg.search.bisection import bisect
-from latreg.search.protocol import Search, query_one, report
+from latreg.search.protocol import Search, appraise, query_one, report
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,18 @@ class Mixing:
     Rivals are the SUT's next best classes. Partners, rivals and layer sets are tried in turn, until a pair is good
     enough or the budget of the source is spent.
 
+    With `give_up`, verdicts guide the bisection; they cost no query. On the way from the source to the rival the SUT
+    changes its mind at one point and the judge at another, and only where the SUT is first do valid faults lie between
+    the two. An image that the SUT still classifies c although it is no longer valid proves the other order, so the
+    mixture is left there. A source that is itself invalid is left at once.
+
     Args:
         layer_sets: sets of layer numbers below num_ws, in the order of trial.
         partners: partner latents drawn per rival.
         top_k: number of rivals.
         targeted: the mixture must be classified as the rival, not just as another class.
         bisection_steps: halvings of alpha.
+        give_up: leave a mixture as soon as a verdict shows that its boundary is invalid.
         until: what a pair must be to end the search of its source: flipped, screened or valid.
         run_seed: draws the partners, together with the source.
     """
@@ -34,15 +40,22 @@ class Mixing:
     bisection_steps: int
     until: str
     run_seed: int
+    give_up: bool = False
     name: str = "mixing"
     needs_accepted: bool = True
 
     def search(self, source: Source, start: Evaluation) -> Search[None]:
+        def valid(image: Evaluation) -> Search[bool]:
+            return (yield from appraise(start, image)).valid
+
+        if self.give_up and not (yield from valid(start)):
+            return
+        promising = valid if self.give_up else None
         for whole in self._mixtures(source, start):
             end = yield from query_one(whole(1.0))
             if not self._hit(end):
                 continue
-            pair = yield from bisect(whole, (0.0, start), (1.0, end), self.bisection_steps)
+            pair = yield from bisect(whole, (0.0, start), (1.0, end), self.bisection_steps, promising)
             if not self._hit(pair.first):
                 continue
             verdict = yield from report(pair)

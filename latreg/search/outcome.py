@@ -8,7 +8,7 @@ import numpy as np
 from latreg.interfaces import BoundaryRecord, Proposal, Source
 from latreg.search.criteria import stratum
 from latreg.search.engine import SourceSearch
-from latreg.search.renderer import Request
+from latreg.search.recipes import Request
 
 
 @dataclass(frozen=True)

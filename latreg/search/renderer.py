@@ -1,7 +1,6 @@
 """From recipes to 8-bit images: maps z once, then truncates, mixes and synthesizes in chunks."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,8 +8,10 @@ from torch import Tensor
 
 from latreg.errors import LatregError
 from latreg.images import quantize
-from latreg.interfaces import Generator, Proposal, Source
+from latreg.interfaces import Generator, Source
 from latreg.search.latent import layer_mask, mix, truncate
+from latreg.search.recipes import Request, partner_of
+from latreg.search.reuse import LayerwiseGenerator, Memory, ReusingSynthesis, memory_bytes
 
 CACHED_LATENTS = 50_000  # at 128 floats each, 25 MB
 
@@ -19,14 +20,6 @@ def latent_z(z_seed: int, z_dim: int) -> np.ndarray:
     """z (z_dim,) of a seed, as NVIDIA's tools draw it."""
     z: np.ndarray = np.random.RandomState(z_seed).randn(1, z_dim)[0].astype(np.float32)
     return z
-
-
-@dataclass(frozen=True)
-class Request:
-    """One image to render."""
-
-    source: Source
-    proposal: Proposal
 
 
 class Renderer:
@@ -52,13 +45,31 @@ class Renderer:
         classes = generator.num_classes
         self._centers = generator.w_avg_class if center == "class" else generator.w_avg.expand(classes, -1)
         self._latents: dict[Source, Tensor] = {}
+        self._reuse: ReusingSynthesis | None = None
+        if isinstance(generator, LayerwiseGenerator):
+            self._reuse = ReusingSynthesis(generator, self.compose, chunk, Memory(memory_bytes(self._centers.device)))
 
     @torch.inference_mode()
     def render(self, requests: Sequence[Request]) -> Tensor:
-        """Requests => images (N, C, H, W) uint8 on the generator's device."""
-        chunks = [requests[i : i + self.chunk] for i in range(0, len(requests), self.chunk)]
+        """One or more requests => images (N, C, H, W) uint8 on the generator's device."""
         self._map([r.source for r in requests] + [p for r in requests if (p := partner_of(r.proposal))])
-        return torch.cat([quantize(self.generator.synthesize(self.compose(chunk))) for chunk in chunks])
+        images: Tensor | None = None
+        for places, batch in self._synthesized(requests):
+            levels = quantize(batch)
+            if images is None:
+                images = levels.new_empty(len(requests), *levels.shape[1:])
+            images[places] = levels
+        assert images is not None
+        return images
+
+    def _synthesized(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Tensor]]:
+        """Float images with their places among the requests."""
+        if self._reuse is not None:
+            yield from self._reuse(requests)
+            return
+        for first in range(0, len(requests), self.chunk):
+            places = list(range(len(requests)))[first : first + self.chunk]
+            yield places, self.generator.synthesize(self.compose([requests[place] for place in places]))
 
     def compose(self, requests: Sequence[Request]) -> Tensor:
         """Requests => w (N, L, w_dim), truncated and mixed."""
@@ -75,26 +86,19 @@ class Renderer:
         return mix(w, self._truncated(partners, psi), mask, alpha)
 
     def _truncated(self, sources: Sequence[Source], psi: Tensor) -> Tensor:
-        w = self._map(sources)
-        labels = torch.tensor([s.label for s in sources], device=w.device)
+        self._map(sources)
+        w = torch.stack([self._latents[source] for source in sources])
+        labels = torch.tensor([source.label for source in sources], device=w.device)
         return truncate(w, self._centers[labels], psi, self.cutoff)
 
-    def _map(self, sources: Sequence[Source]) -> Tensor:
-        """Sources => w (N, L, w_dim); each z is mapped once."""
-        new = list(dict.fromkeys(s for s in sources if s not in self._latents))
-        if len(self._latents) + len(new) > CACHED_LATENTS:
+    def _map(self, sources: Sequence[Source]) -> None:
+        """Find out the w (L, w_dim) of sources; each z is mapped once."""
+        if all(source in self._latents for source in sources):
+            return
+        if len(self._latents) + len(sources) > CACHED_LATENTS:
             self._latents.clear()
-            new = list(dict.fromkeys(sources))
-        if new:
-            device = self._centers.device
-            z = torch.from_numpy(np.stack([latent_z(s.z_seed, self.generator.z_dim) for s in new])).to(device)
-            c = torch.tensor([s.label for s in new], device=device)
-            self._latents.update(zip(new, self.generator.map(z, c), strict=True))
-        return torch.stack([self._latents[s] for s in sources])
-
-
-def partner_of(proposal: Proposal) -> Source | None:
-    """The partner of a mixture as a source of the rival class."""
-    if proposal.partner_z_seed is None or proposal.rival is None:
-        return None
-    return Source(proposal.rival, proposal.partner_z_seed)
+        new = [source for source in dict.fromkeys(sources) if source not in self._latents]
+        z = np.stack([latent_z(source.z_seed, self.generator.z_dim) for source in new])
+        c = torch.tensor([source.label for source in new], device=self._centers.device)
+        w = self.generator.map(torch.from_numpy(z).to(self._centers.device), c)
+        self._latents.update(zip(new, w, strict=True))

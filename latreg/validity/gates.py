@@ -46,6 +46,8 @@ class Gates:
             raise LatregError(f"validity.min_ssim must lie in [-1, 1], got {config.min_ssim}")
         if not config.max_l2_rel >= 0:
             raise LatregError(f"validity.max_l2_rel must be at least 0, got {config.max_l2_rel}")
+        if not 0 <= config.min_judge_confidence <= 1:
+            raise LatregError(f"validity.min_judge_confidence must lie in [0, 1], got {config.min_judge_confidence}")
         self.config = config
         self.judge = judge
 
@@ -61,7 +63,7 @@ class Gates:
             ssim(sources, candidates).tolist(),
             relative_l2(sources, candidates).tolist(),
             count_votes(opinions, labels).tolist(),
-            label_kept(opinions, labels).tolist(),
+            label_kept(opinions, labels, self.config.min_judge_confidence).tolist(),
         )
         return [self._verdict(*row) for row in zip(*columns, strict=True)]
 

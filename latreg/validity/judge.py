@@ -71,6 +71,7 @@ def count_votes(opinions: Tensor, labels: Tensor) -> Tensor:
     return (opinions.argmax(2) == labels.cpu()).sum(0)
 
 
-def label_kept(opinions: Tensor, labels: Tensor) -> Tensor:
-    """Opinions (M, N, K) and labels (N,) => whether the mean's argmax is the label, (N,) bool."""
-    return opinions.mean(0).argmax(1) == labels.cpu()
+def label_kept(opinions: Tensor, labels: Tensor, min_confidence: float = 0.0) -> Tensor:
+    """Opinions (M, N, K), labels (N,) => whether the mean's argmax is the label and at least so probable, (N,) bool."""
+    probability, answer = opinions.mean(0).max(1)
+    return (answer == labels.cpu()) & (probability >= min_confidence)

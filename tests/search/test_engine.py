@@ -15,7 +15,8 @@ from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits
 from latreg.search.mixing import Mixing
 from latreg.search.random import RandomTruncation
-from latreg.search.renderer import Renderer, Request
+from latreg.search.recipes import Request
+from latreg.search.renderer import Renderer
 from latreg.search.sampling import Sampling
 from latreg.search.truncation import Fixed, Minimal, Salvage
 from tests.toys import LinearGenerator, LinearSUT, ScriptedAppraiser

@@ -66,6 +66,13 @@ def test_label_kept_is_the_ensembles_word(level, votes, kept):
     assert (verdict.judge_votes, verdict.label_kept, verdict.valid) == (votes, kept, kept)
 
 
+@pytest.mark.parametrize(("least", "kept"), [(0.0, True), (0.9, False)])
+def test_an_ensemble_of_two_minds_is_not_sure(least, kept):
+    verdict = appraise(gray(200), gray(140), min_judge_confidence=least)
+    assert (verdict.label_kept, verdict.valid) == (kept, kept)
+    assert appraise(gray(200), gray(200), min_judge_confidence=least).label_kept
+
+
 def test_screening_needs_both_thresholds():
     rough = gray(200)
     rough[:, ::2] -= 20  # 7 % away in L2, but of another structure
@@ -101,6 +108,7 @@ def test_no_pairs():
         ({"gates": ["label_keeped"]}, "must be of screened, in_distribution, label_kept, got label_keeped"),
         ({"gates": ["in_distribution"]}, "needs a validity model .* allowed without one are screened, label_kept"),
         ({"min_ssim": 95.0}, r"min_ssim must lie in \[-1, 1\], got 95"),
+        ({"min_judge_confidence": 90.0}, r"min_judge_confidence must lie in \[0, 1\], got 90"),
         ({"max_l2_rel": float("nan")}, "max_l2_rel must be at least 0, got nan"),
     ],
 )

@@ -1,0 +1,225 @@
+"""What images of a search have in common is computed once.
+
+Mixing from layer l on leaves all below l as in the source. And what a layer makes of its input is affine in w up to its
+first nonlinearity, so at the first mixed layer every alpha lies on the line between two stored tensors.
+
+An image is always computed by the same steps, whether or not a memory holds some of them: the layers below the first
+mixed one with the source's w, there the line between the responses to source and partner, then the other layers. So
+nothing that a search decides depends on what was rendered before, and a row renders the same image again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from latreg.search.recipes import Prefix, Request, blends, cut, prefix, replaced, unmixed
+
+Tensors = tuple[Tensor, ...]  # batched in dimension 0
+
+
+@runtime_checkable
+class LayerwiseGenerator(Protocol):
+    """A generator that can be run layer by layer. The state before layer 0 is (), that after the last is (images,)."""
+
+    num_ws: int
+
+    def respond(self, layer: int, state: Tensors, w: Tensor) -> Tensors:
+        """What a layer makes of a state up to its first nonlinearity; affine in w (N, w_dim)."""
+        ...
+
+    def advance(self, layer: int, response: Tensors, w: Tensor) -> Tensors:
+        """The state that enters the next layer."""
+        ...
+
+
+CPU_BYTES = 768 * 2**20
+CUDA_SHARE = 0.25  # of the memory of a GPU
+
+
+def memory_bytes(device: torch.device) -> int:
+    """How much may be kept on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory * CUDA_SHARE)
+    return CPU_BYTES
+
+
+Key = tuple[str, Prefix]
+
+
+class Memory:
+    """Tensors by key; of too many, those not asked for longest are forgotten.
+
+    Args:
+        capacity: in bytes.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.size = 0
+        self._entries: OrderedDict[Key, Tensors] = OrderedDict()
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
+
+    def get(self, key: Key) -> Tensors | None:
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key]
+
+    def put(self, key: Key, value: Tensors) -> None:
+        """Keep a copy: the value may be part of a batch, all of which it would keep alive."""
+        if key in self._entries:
+            return
+        self._entries[key] = tuple(tensor.clone() for tensor in value)
+        self.size += _bytes(value)
+        while self.size > self.capacity:
+            self.size -= _bytes(self._entries.popitem(last=False)[1])
+
+
+class ReusingSynthesis:
+    """Synthesizes requests with a layer-by-layer generator and a memory.
+
+    Args:
+        generator: the network.
+        compose: requests => w (N, L, w_dim), truncated and mixed.
+        chunk: images per forward pass.
+        memory: for states and responses.
+    """
+
+    def __init__(
+        self,
+        generator: LayerwiseGenerator,
+        compose: Callable[[Sequence[Request]], Tensor],
+        chunk: int,
+        memory: Memory,
+    ) -> None:
+        self.generator = generator
+        self.compose = compose
+        self.chunk = chunk
+        self.memory = memory
+        self._beginnings: set[tuple[int, ...]] = set()  # of the layer sets seen so far
+
+    def __call__(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Tensor]]:
+        """Yields images (N, C, H, W), about [0, 1], with their places among the requests."""
+        plans = [(self._first_layer(request), blends(request)) for request in requests]
+        order = sorted(range(len(requests)), key=plans.__getitem__)
+        for (layer, _), group in groupby(order, key=plans.__getitem__):
+            places = list(group)
+            for i in range(0, len(places), self.chunk):
+                chunk = places[i : i + self.chunk]
+                yield chunk, self._synthesize([requests[place] for place in chunk], layer)
+
+    def _first_layer(self, request: Request) -> int:
+        """The layer to start at: the last one whose state is in memory, but no later than the first blended one."""
+        layers = tuple(sorted(request.proposal.layers))
+        if not layers:
+            return 0
+        if len(layers) > 1 and not blends(request):
+            self._beginnings.update(layers[:end] for end in range(1, len(layers)))
+            for layer in reversed(layers[1:]):
+                if _state_key(request, layer) in self.memory:
+                    return layer
+        return layers[0]
+
+    def _synthesize(self, requests: Sequence[Request], first: int) -> Tensor:
+        """Images of requests that all start at the same layer, and all or none of which blend there."""
+        ws = self.compose(requests)
+        state: Tensors = ()
+        for layer in range(first, self.generator.num_ws):
+            w = ws[:, layer]
+            if layer > first:
+                response = self.generator.respond(layer, state, w)
+            elif blends(requests[0]):
+                response = self._blended_response(requests, layer)
+            else:
+                response = self.generator.respond(layer, self._states(requests, layer), w)
+            state = self.generator.advance(layer, response, w)
+            self._remember(requests, layer, state)
+        return state[0]
+
+    def _remember(self, requests: Sequence[Request], layer: int, state: Tensors) -> None:
+        """Keep what a request with more replaced layers could start from, where such requests were seen."""
+        for row, request in enumerate(requests):
+            layers = request.proposal.layers
+            if layers and layers[-1] == layer and layers in self._beginnings and not blends(request):
+                self.memory.put(_state_key(request, layer + 1), _row(state, row))
+
+    def _states(self, requests: Sequence[Request], layer: int) -> Tensors:
+        """The states in which requests enter a layer."""
+        if layer == 0:
+            return ()
+        lacking: dict[Key, Request] = {}
+        found: dict[Key, Tensors] = {}
+        keys = [_state_key(request, layer) for request in requests]
+        for key, request in zip(keys, requests, strict=True):
+            if (state := self.memory.get(key)) is None:
+                lacking[key] = cut(request, layer)
+            else:
+                found[key] = state
+        if lacking:
+            states = self._run_up_to(layer, list(lacking.values()))
+            found.update((key, _row(states, row)) for row, key in enumerate(lacking))
+        return _stack([found[key] for key in keys])
+
+    def _run_up_to(self, end: int, requests: Sequence[Request]) -> Tensors:
+        """The states in which requests enter layer `end`; they and those on the way are kept."""
+        ws = self.compose(requests)
+        state: Tensors = ()
+        for layer in range(end):
+            w = ws[:, layer]
+            state = self.generator.advance(layer, self.generator.respond(layer, state, w), w)
+            for row, request in enumerate(requests):
+                self.memory.put(_state_key(request, layer + 1), _row(state, row))
+        return state
+
+    def _blended_response(self, requests: Sequence[Request], layer: int) -> Tensors:
+        """The responses of their first mixed layer to mixtures of source and partner."""
+        start = self._responses([unmixed(request) for request in requests], layer)
+        end = self._responses([replaced(request) for request in requests], layer)
+        alpha = torch.tensor([request.proposal.alpha for request in requests], device=start[0].device)
+        return tuple(a.lerp(b, alpha.view(-1, *[1] * (a.ndim - 1))) for a, b in zip(start, end, strict=True))
+
+    def _responses(self, requests: Sequence[Request], layer: int) -> Tensors:
+        """The responses of a layer to w of source or partner."""
+        lacking: dict[Key, Request] = {}
+        found: dict[Key, Tensors] = {}
+        keys = [_response_key(request, layer) for request in requests]
+        for key, request in zip(keys, requests, strict=True):
+            if (response := self.memory.get(key)) is None:
+                lacking[key] = request
+            else:
+                found[key] = response
+        if lacking:
+            missing = list(lacking.values())
+            w = self.compose(missing)[:, layer]
+            responses = self.generator.respond(layer, self._states(missing, layer), w)
+            for row, key in enumerate(lacking):
+                found[key] = _row(responses, row)
+                self.memory.put(key, found[key])
+        return _stack([found[key] for key in keys])
+
+
+def _state_key(request: Request, layer: int) -> Key:
+    """Of the state that enters a layer."""
+    return "state", prefix(request, layer)
+
+
+def _response_key(request: Request, layer: int) -> Key:
+    return "response", prefix(request, layer + 1)
+
+
+def _row(tensors: Tensors, row: int) -> Tensors:
+    return tuple(tensor[row] for tensor in tensors)
+
+
+def _stack(rows: Sequence[Tensors]) -> Tensors:
+    return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+
+
+def _bytes(tensors: Tensors) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
