@@ -5,11 +5,19 @@ Sources are searched independently of each other, so the records do not depend o
 
 import math
 import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.sharedctypes import Synchronized
 
 import torch
 
+from latreg.allocation import keep_freed_memory
 from latreg.assembly import Parts, assemble
 from latreg.config import Config
 from latreg.errors import LatregError
@@ -17,7 +25,9 @@ from latreg.interfaces import BoundaryRecord, Source
 from latreg.search.outcome import RunContext, to_record
 
 BLOCKS_PER_WORKER = 4  # sources are dealt out in blocks: large for full batches, several for an even load
-BLOCK_RANGE = (16, 200)
+BLOCK_RANGE = (16, 100)
+BLOCKS_AHEAD = 2  # per worker, so that it finds another block while the records of this one wait for earlier ones
+TOLD_BY_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")  # a terminal or a scheduler signals workers too
 
 
 def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: int) -> Iterator[BoundaryRecord]:
@@ -30,7 +40,7 @@ def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: in
         spent: queries of the run so far, which count towards its budget.
 
     Raises:
-        LatregError: a budget of the whole run together with workers, which could not keep it.
+        LatregError: a budget of the whole run together with workers, which could not keep it; a worker died.
     """
     if cfg.search.workers == 1:
         context = make_context(cfg, parts)
@@ -70,10 +80,34 @@ def _in_workers(cfg: Config, sources: Sequence[Source]) -> Iterator[BoundaryReco
     size = math.ceil(len(sources) / (cfg.search.workers * BLOCKS_PER_WORKER))
     size = min(max(size, BLOCK_RANGE[0]), BLOCK_RANGE[1])
     blocks = [sources[first : first + size] for first in range(0, len(sources), size)]
+    with _workers(cfg) as pool:
+        waiting: deque[Future[list[BoundaryRecord]]] = deque()
+        for block in blocks:
+            if len(waiting) == cfg.search.workers * BLOCKS_AHEAD:
+                yield from waiting.popleft().result()
+            waiting.append(pool.submit(_search_block, block))
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+@contextmanager
+def _workers(cfg: Config) -> Iterator[ProcessPoolExecutor]:
+    """A pool of workers; those still at work when the block is left by an error or early are killed."""
     spawn = multiprocessing.get_context("spawn")  # a forked process inherits torch's threads in an unknown state
-    with spawn.Pool(cfg.search.workers, _start_worker, (cfg, spawn.Value("i", 0))) as pool:
-        for block in pool.imap(_search_block, blocks):
-            yield from block
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(cfg.search.workers, spawn, _start_worker, (cfg, spawn.Value("i", 0))) as pool:
+        try:
+            yield pool
+        except BaseException as error:
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise LatregError(
+                    "a worker ended before its work was done, out of memory or killed (its message, if any, stands "
+                    "above); resume=true goes on, if need be with fewer search.workers"
+                ) from error
+            raise
 
 
 _worker: tuple[Config, Parts] | None = None  # of this process, if it is a worker
@@ -82,6 +116,8 @@ _worker: tuple[Config, Parts] | None = None  # of this process, if it is a worke
 def _start_worker(cfg: Config, counter: "Synchronized[int]") -> None:
     """Load the networks once per worker; worker i takes GPU i where there are GPUs."""
     global _worker  # noqa: PLW0603 - a pool gives its tasks no other place
+    _obey_parent()
+    keep_freed_memory()
     torch.set_num_threads(1)
     with counter.get_lock():
         number = counter.value
@@ -89,6 +125,21 @@ def _start_worker(cfg: Config, counter: "Synchronized[int]") -> None:
     if cfg.device == "auto" and torch.cuda.is_available():
         cfg.device = f"cuda:{number % torch.cuda.device_count()}"
     _worker = cfg, assemble(cfg)
+
+
+def _obey_parent() -> None:
+    """End with the process that started this one, however that ends, and not before it says so."""
+    for name in TOLD_BY_PARENT:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _search_block(sources: Sequence[Source]) -> list[BoundaryRecord]:

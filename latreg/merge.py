@@ -10,6 +10,7 @@ from latreg import metrics, records, strips
 from latreg.assembly import make_sources
 from latreg.config import load_run_config
 from latreg.errors import LatregError
+from latreg.files import writing
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.runfolder import RunFolder, differences, read_config, read_status
 
@@ -34,8 +35,11 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     """Write one run's folder with the records of all, in the order of an unsharded run.
 
     Raises:
-        LatregError: a run is not finished or has other settings, or a source is missing or there twice.
+        LatregError: a run is not finished or has other settings, a source is missing or there twice, or the output
+            holds something or cannot be written.
     """
+    if output.is_dir() and any(output.iterdir()):
+        raise LatregError(f"the output must be a new or empty folder, but {output} holds something")
     cfg = load_run_config(run_dirs[0])
     found = _gather(run_dirs)
     sources = make_sources(cfg.search, len(cfg.dataset.class_names))
@@ -47,13 +51,15 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     folder = RunFolder(output)
     config = read_config(run_dirs[0])
     config["search"]["shard"] = None
+    config["resume"] = False
     folder.begin(config)
     ordered = [found[source] for source in sources]
     for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
         records.write_part(output, index, ordered[first : first + cfg.search.part_size])
     seconds = sum(json.loads((run_dir / "metrics.json").read_text())["seconds"] for run_dir in run_dirs)
     results = metrics.summarize(ordered, seconds)
-    strips.examples_image(ordered, output / "examples.png")
+    with writing(output):
+        strips.examples_image(ordered, output / "examples.png")
     folder.write_json("metrics.json", results)
     folder.status(weights=read_status(run_dirs[0])["weights"], merged_from=[str(run_dir) for run_dir in run_dirs])
     folder.done()
@@ -68,8 +74,10 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
             raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
         for key, first, other in differences(read_config(run_dirs[0]), read_config(run_dir), MAY_DIFFER):
             raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
+        if read_status(run_dir)["weights"] != read_status(run_dirs[0])["weights"]:
+            raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}")
         for record in records.read_records(run_dir):
-            source = Source(record.label, record.z_seed)
+            source = records.source_of(record)
             if source in found:
                 raise LatregError(f"expected each source once, but {source} is in {run_dir} again")
             found[source] = record

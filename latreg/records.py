@@ -9,7 +9,7 @@ PNG bytes: mode L for one channel, RGB for three.
 import dataclasses
 import io
 import json
-import os
+import logging
 import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,10 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord
+from latreg.files import replacing, writing
+from latreg.interfaces import BoundaryRecord, Source
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # of the columns; count up when they change
 _VERSION_KEY = b"latreg_records_version"
@@ -39,22 +42,26 @@ def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord]) -> 
     """Write records/part-<index>.parquet below the run's folder, whole or not at all.
 
     A part of that index is replaced. No records are allowed: the part then has columns and no rows.
+
+    Raises:
+        LatregError: the disk is full, or the folder cannot be written.
     """
     path = run_dir / "records" / f"part-{index:05d}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")  # a name that readers of the folder pass over
-    try:
-        table = pa.Table.from_pylist([_to_row(record) for record in records], schema=SCHEMA)
-        pq.write_table(table, temporary, write_page_checksum=True)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    table = pa.Table.from_pylist([_to_row(record) for record in records], schema=SCHEMA)
+    with replacing(path) as file:
+        pq.write_table(table, file, write_page_checksum=True)
     return path
 
 
 def part_paths(run_dir: Path) -> list[Path]:
     """The parts of a run, in order; none before the first is written."""
     return sorted((run_dir / "records").glob("part-*.parquet"))
+
+
+def next_index(run_dir: Path) -> int:
+    """The index of a new part, behind those that are there."""
+    paths = part_paths(run_dir)
+    return int(paths[-1].stem.removeprefix("part-")) + 1 if paths else 0
 
 
 def read_records(run_dir: Path) -> Iterator[BoundaryRecord]:
@@ -70,6 +77,41 @@ def read_records(run_dir: Path) -> Iterator[BoundaryRecord]:
         yield from read_part(path)
 
 
+def recover_records(run_dir: Path) -> list[BoundaryRecord]:
+    """The records of a run that is taken up, each source once.
+
+    A part that cannot be read, or that holds a source again, is moved to the run's folder `damaged`, with a warning.
+
+    Raises:
+        LatregError: it cannot be moved.
+    """
+    found: dict[Source, BoundaryRecord] = {}
+    for path in part_paths(run_dir):
+        try:
+            part = read_part(path)
+            sources = [source_of(record) for record in part]
+            if len(found.keys() | set(sources)) < len(found) + len(part):
+                raise LatregError(f"expected each source once, but {path} holds some again")
+        except LatregError as error:
+            aside = _set_aside(path, run_dir / "damaged")
+            log.warning("A part is damaged; it is kept as %s, and its sources are searched again: %s", aside, error)
+        else:
+            found.update(zip(sources, part, strict=True))
+    return list(found.values())
+
+
+def source_of(record: BoundaryRecord) -> Source:
+    """The source that a row is about."""
+    return Source(record.label, record.z_seed)
+
+
+def _set_aside(path: Path, folder: Path) -> Path:
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+        number = sum(1 for _ in folder.iterdir())
+        return path.rename(folder / f"{path.stem}-{number}{path.suffix}")
+
+
 def read_part(path: Path) -> list[BoundaryRecord]:
     """The records of one part.
 
@@ -80,7 +122,7 @@ def read_part(path: Path) -> list[BoundaryRecord]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
             table = file.read() if schema.equals(SCHEMA) and _version(schema) == str(VERSION) else None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise LatregError(f"expected a part of records in {path}, but it cannot be read: {error}") from error
     if table is None:
         raise LatregError(

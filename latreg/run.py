@@ -2,18 +2,30 @@
 
 import os
 import sys
+from datetime import datetime
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning barriers cost most of a shared machine; before torch
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from latreg.config import conf_dir, register
 from latreg.errors import LatregError
 
 register()
+
+
+def run_time(resume: bool, name: str) -> str:
+    """The time in the name of a run's folder: now, or that of the newest run of this name if it is to be taken up."""
+    runs = Path("multirun", name).glob("[0-9]*_*/0/config.yaml") if resume else ()
+    times = [path.parent.parent.name for path in runs]
+    return max(times, default=datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+
+
+OmegaConf.register_new_resolver("run_time", run_time, use_cache=True, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")

@@ -1,22 +1,27 @@
 """The folder of one run: its resolved config, its status, and nothing half-written left as done."""
 
 import json
-import os
 import platform
 import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from latreg import __version__
 from latreg.errors import LatregError
+from latreg.files import replacing
 
 RESULTS = ("records", "checkpoints", "metrics.json")
 PACKAGES = ("torch", "lightning", "numpy", "hydra-core", "wandb", "datasets")
+PROBE_BYTES = 2**14  # about what config.yaml, status.json and the files of Hydra need
 
 
 class RunFolder:
@@ -30,6 +35,8 @@ class RunFolder:
         self.path = path
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
+        self._seconds_before = 0.0
+        self._started = time.perf_counter()
 
     def begin(
         self, cfg: DictConfig | dict[str, Any], fixed: Sequence[str] = (), free_to_change: Sequence[str] = ()
@@ -47,6 +54,7 @@ class RunFolder:
         self.config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(cfg), resolve=True))
         if any((self.path / name).exists() for name in RESULTS):
             self._check_resumable(fixed, free_to_change)
+            self._seconds_before = read_status(self.path).get("seconds", 0.0)
         self._write("config.yaml", OmegaConf.to_yaml(self.config))
         self.status(
             state="running",
@@ -65,26 +73,47 @@ class RunFolder:
 
     def status(self, **changes: Any) -> None:
         """Update status.json."""
-        self._status.update(changes)
+        self._status.update(changes, seconds=self.seconds())
         self.write_json("status.json", self._status)
+
+    def seconds(self) -> float:
+        """Wall-clock time of the run, with that of the interrupted ones before up to their last change of status."""
+        return round(self._seconds_before + time.perf_counter() - self._started, 2)
 
     def done(self) -> None:
         self.status(state="done", finished=_now())
 
     def failed(self, error: BaseException) -> None:
-        self.status(state="failed", finished=_now(), error=f"{type(error).__name__}: {error}")
+        with suppress(LatregError):  # where the disk is the reason, the first error is the one to tell
+            self.status(state="failed", finished=_now(), error=f"{type(error).__name__}: {error}")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         self._write(name, json.dumps(content, indent=2) + "\n")
 
     def _write(self, name: str, text: str) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            temporary = self.path / f"{name}.tmp"
-            temporary.write_text(text)
-            os.replace(temporary, self.path / name)
-        except OSError as error:
-            raise LatregError(f"the run folder {self.path} must be writable, but {error}") from error
+        with replacing(self.path / name) as file:
+            file.write(text.encode())
+
+
+class FolderCheck(Callback):
+    """Hydra makes the folder of a run before it calls the job; where that cannot work, this says so in one sentence."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        check_writable(Path(config.hydra.run.dir))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        check_writable(Path(config.hydra.sweep.dir))
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder and write a file of some size for a moment; end the process where either fails."""
+    probe = folder / ".probe"
+    try:
+        with replacing(probe) as file:
+            file.write(bytes(PROBE_BYTES))
+        probe.unlink()
+    except LatregError as error:
+        sys.exit(str(error))  # Hydra swallows whatever else a callback raises
 
 
 def flatten(nested: Mapping[str, Any], separator: str = "/", prefix: str = "") -> dict[str, Any]:
@@ -105,9 +134,11 @@ def read_config(run_dir: Path) -> dict[str, Any]:
 
 
 def read_status(run_dir: Path) -> dict[str, Any]:
-    """The content of status.json; {} where there is none."""
-    path = run_dir / "status.json"
-    return cast(dict[str, Any], json.loads(path.read_text())) if path.is_file() else {}
+    """The content of status.json; {} where there is none that can be read."""
+    try:
+        return cast(dict[str, Any], json.loads((run_dir / "status.json").read_text()))
+    except (FileNotFoundError, ValueError):
+        return {}
 
 
 def differences(

@@ -3,15 +3,16 @@
 import logging
 import signal
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from latreg import metrics, records, strips
+from latreg.allocation import keep_freed_memory
 from latreg.assembly import Parts, assemble, make_data, make_sources
 from latreg.classifier.sut import TorchSUT, check_accuracy
 from latreg.classifier.training import train_classifier
@@ -19,7 +20,8 @@ from latreg.config import Config
 from latreg.data import load_images, resolve_source
 from latreg.errors import LatregError
 from latreg.execution import find_records, shard_of
-from latreg.generator.scores import evaluate_generator
+from latreg.files import writing
+from latreg.generator.card import evaluate_generator
 from latreg.generator.training import train_generator
 from latreg.images import ImageSet, load_probe, save_probe
 from latreg.interfaces import BoundaryRecord, Source
@@ -36,15 +38,15 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     assert isinstance(config, Config)
     if config.stage not in STAGES:
         raise LatregError(f"stage must be one of {', '.join(STAGES)}, got {config.stage!r}")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's SIGTERM ends a run as Ctrl-C does
+    _catch_sigterm()
+    keep_freed_memory()
     _quiet_lightning()
     folder.begin(cfg, FIXED.get(config.stage, ()), FREE_TO_CHANGE)
     try:
         results = STAGES[config.stage](config, folder)
         folder.write_json("metrics.json", results)
         folder.done()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # a scheduler's library exits where it is told to run the job again
         folder.status(state="interrupted")
         raise
     except BaseException as error:
@@ -52,6 +54,12 @@ def run(cfg: DictConfig, output_dir: str) -> None:
         raise
     print(metrics.as_text(results))
     print(folder.path)
+
+
+def _catch_sigterm() -> None:
+    """SIGTERM ends a run as Ctrl-C does, unless the launcher of the job wants to answer it itself."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _quiet_lightning() -> None:
@@ -64,41 +72,86 @@ def _quiet_lightning() -> None:
 
 def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Search boundary inputs, save and log them, and score what was found."""
-    started = time.perf_counter()
-    saved = list(records.read_records(folder.path)) if records.part_paths(folder.path) else []
+    saved = records.recover_records(folder.path)
     parts = assemble(cfg)
     ids = {"generator": parts.generator.id, "sut": parts.sut.id, "judge": parts.judge.id}
     folder.status(weights=ids)
     check_sut(cfg, parts.sut)
     sources = shard_of(make_sources(cfg.search, parts.generator.num_classes), cfg.search.shard)
+    check_resumed(saved, sources, ids, folder.path)
+    count = len(saved)
     with Tracker(cfg.tracking, folder.config, folder.path, group=cfg.name, found=saved) as tracker:
-        with SearchProgress(len(sources), len(saved), parts.engine) as progress:
-            for record in searched_records(cfg, folder, parts, sources, saved):
+        with (
+            SearchProgress(len(sources), len(saved), parts.engine) as progress,
+            closing(searched_records(cfg, folder, parts, sources, saved)) as searched,
+        ):
+            for record in searched:
                 tracker.log_record(record)
                 progress.advance(record)
-        found = list(records.read_records(folder.path))
-        results = metrics.summarize(found, seconds=round(time.perf_counter() - started, 2))
-        strips.examples_image(found, folder.path / "examples.png")
+                count += 1
+        found = read_in_order(folder.path, sources, count)
+        results = metrics.summarize(found, folder.seconds())
+        with writing(folder.path):
+            strips.examples_image(found, folder.path / "examples.png")
         tracker.finish(results, ids)
     return results
 
 
+def check_resumed(
+    saved: Sequence[BoundaryRecord], sources: Sequence[Source], ids: Mapping[str, str], folder: Path
+) -> None:
+    """Refuse to go on with other weights than those of the saved records, or with fewer sources."""
+    for record in saved:
+        before = {"generator": record.generator_id, "sut": record.sut_id, "judge": record.judge_id}
+        for name, used in before.items():
+            if used != ids[name]:
+                raise LatregError(
+                    f"resume=true needs the weights of {folder}, but the {name} was {used[:12]} and is now "
+                    f"{ids[name][:12]}"
+                )
+    if foreign := {records.source_of(record) for record in saved} - set(sources):
+        raise LatregError(
+            f"resume=true needs the sources of {folder} or more, but {len(foreign)} of its {len(saved)} are not "
+            f"among the {len(sources)} of this search"
+        )
+
+
 def searched_records(
     cfg: Config, folder: RunFolder, parts: Parts, sources: Sequence[Source], saved: Sequence[BoundaryRecord]
-) -> Iterator[BoundaryRecord]:
+) -> Generator[BoundaryRecord, None, None]:
     """Search the sources that are not saved yet; records are yielded as soon as they are, and saved part by part."""
+    done = {records.source_of(record) for record in saved}
+    left = [source for source in sources if source not in done]
     part: list[BoundaryRecord] = []
-    index = len(records.part_paths(folder.path))
+    index = records.next_index(folder.path)
+    found = find_records(cfg, parts, left, sum(record.queries for record in saved))
     try:
-        for record in find_records(cfg, parts, sources[len(saved) :], sum(record.queries for record in saved)):
+        for record in found:
             part.append(record)
             yield record
             if len(part) == cfg.search.part_size:
                 records.write_part(folder.path, index, part)
                 part, index = [], index + 1
+                folder.status()
     finally:  # an interrupted run keeps what it found
         if part or index == 0:
             records.write_part(folder.path, index, part)
+
+
+def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[BoundaryRecord]:
+    """The saved records in the order of their sources; those of a damaged part were searched again after the others.
+
+    Raises:
+        LatregError: there are not `count` of them, so this process was not alone.
+    """
+    found = list(records.read_records(run_dir))
+    if len(found) != count:
+        raise LatregError(
+            f"expected {count} records in {run_dir}, got {len(found)}: another process must have written there too; "
+            "once it has ended, resume=true puts this right"
+        )
+    position = {source: number for number, source in enumerate(sources)}
+    return sorted(found, key=lambda record: position[records.source_of(record)])
 
 
 def check_sut(cfg: Config, sut: TorchSUT) -> None:
@@ -158,4 +211,6 @@ FREE_TO_CHANGE = (
     *(f"search.{name}" for name in ("sources_per_class", "max_queries", "workers", "chunk", "concurrency")),
     "validity.judge_batch",
     *(f"generator.training.{name}" for name in ("total_images", "snapshot_images", "data_on_device")),
+    *(f"generator.training.{name}" for name in ("r1_gamma", "augment", "augment_target", "augment_images")),
+    *(f"generator.training.{name}" for name in ("ema_images", "ema_rampup")),
 )

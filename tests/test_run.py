@@ -15,7 +15,7 @@ from latreg.records import read_records, write_part
 from latreg.weights import load, read_card, resolve, save
 
 TINY = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
-SEARCHES = ["mnist_random", "mnist_mixing", "mnist_sampling"]
+SEARCHES = ["mnist_random", "mnist_mixing", "mnist_hunt", "mnist_sampling"]
 
 
 def last_line(text):

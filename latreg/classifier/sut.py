@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latreg import weights
+from latreg.classifier.folding import folded
 from latreg.classifier.networks import Classifier, build
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
@@ -21,7 +22,7 @@ class TorchSUT:
     """A network that answers with probabilities, in eval mode and without gradients.
 
     Args:
-        network: from `latreg.classifier.networks.build`.
+        network: from `latreg.classifier.networks.build`. Its weights must not change any more.
         id: sha256 of its weights file.
         device: where it runs; images are moved there.
         card: its model card, {} if there is none.
@@ -29,6 +30,7 @@ class TorchSUT:
 
     def __init__(self, network: Classifier, id: str, device: torch.device, card: dict[str, Any]) -> None:
         self.network = network.to(device).eval().requires_grad_(False)
+        self._folded = folded(self.network)
         self.channels = network.channels
         self.num_classes = network.num_classes
         self.id = id
@@ -43,7 +45,7 @@ class TorchSUT:
             LatregError: the images have other channels, are no floats, or leave [0, 1].
         """
         self._check(images)
-        logits: Tensor = self.network(images.to(self.device))
+        logits: Tensor = self._folded(images.to(self.device))
         return logits.softmax(dim=1)
 
     def _check(self, images: Tensor) -> None:

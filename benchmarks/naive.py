@@ -1,0 +1,138 @@
+"""The search as it is published: each query goes from z to one image and from one image to one answer.
+
+The networks' arithmetic is that of the published code: the weights of a convolution are scaled by the styles of the
+sample, and a grouped convolution applies them; feature maps are NCHW.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latreg.generator.layers import SynthesisLayer, ToRGBLayer
+from latreg.generator.networks import GeneratorNetwork, SynthesisBlock, SynthesisNetwork
+from latreg.images import quantize, to_unit
+from latreg.interfaces import SUT, Appraisal, BoundaryPair, Evaluation, Proposal, Source, Strategy
+from latreg.search.criteria import BaselineGate
+from latreg.search.engine import Appraise, SourceSearch
+from latreg.search.latent import layer_mask, mix, truncate
+from latreg.search.recipes import partner_of
+from latreg.search.renderer import latent_z
+from latreg.search.truncation import Truncation
+
+
+class NaiveSearch:
+    """Runs a strategy source by source, proposal by proposal.
+
+    Args:
+        network, sut: the same as the engine's.
+        center: what truncation shrinks towards, "class" or "global".
+    """
+
+    def __init__(
+        self,
+        network: GeneratorNetwork,
+        sut: SUT,
+        appraise: Appraise,
+        truncation: Truncation,
+        strategy: Strategy,
+        max_queries: int,
+        center: str,
+    ) -> None:
+        self.network = copy.deepcopy(network)
+        for parameter in self.network.parameters():
+            parameter.data = parameter.data.contiguous()
+        self.sut = sut
+        self.appraise = appraise
+        self.truncation = truncation
+        self.strategy = strategy
+        self.max_queries = max_queries
+        mapping = network.mapping
+        self.centers = mapping.w_avg_class if center == "class" else mapping.w_avg.expand(mapping.c_dim, -1)
+
+    def run(self, sources: Sequence[Source]) -> Iterator[SourceSearch]:
+        """Search the sources, one after another."""
+        for source in sources:
+            search = SourceSearch(source, self.max_queries)
+            search.begin(self.truncation, BaselineGate(), self.strategy)
+            while not search.done:
+                if isinstance(search.ask, Appraisal):
+                    search.tell(self.appraise([search.ask])[0])
+                elif isinstance(search.ask, BoundaryPair):
+                    start = search.start or search.ask.first
+                    search.tell(self.appraise([Appraisal(start, search.ask.first)])[0])
+                else:
+                    search.tell([self.evaluate(source, proposal) for proposal in search.ask])
+            yield search
+
+    @torch.no_grad()
+    def evaluate(self, source: Source, proposal: Proposal) -> Evaluation:
+        """Render one image and ask the SUT about it."""
+        w = self._latent(source, proposal.psi)
+        if (partner := partner_of(proposal)) is not None:
+            mask = layer_mask([proposal.layers], self.network.num_ws)
+            w = mix(w, self._latent(partner, proposal.psi), mask, torch.tensor([proposal.alpha]))
+        image = quantize(synthesize(self.network.synthesis, w) * 0.5 + 0.5)
+        probabilities = self.sut(to_unit(image))
+        return Evaluation(proposal, source.label, image[0].numpy(), probabilities[0].numpy())
+
+    def _latent(self, source: Source, psi: float) -> Tensor:
+        z = torch.from_numpy(latent_z(source.z_seed, self.network.mapping.z_dim))[None]
+        c = F.one_hot(torch.tensor([source.label]), self.network.mapping.c_dim).float()
+        w = self.network.mapping(z, c)[:, None].repeat(1, self.network.num_ws, 1)
+        return truncate(w, self.centers[source.label][None], torch.tensor([psi]), None)
+
+
+def synthesize(network: SynthesisNetwork, ws: Tensor) -> Tensor:
+    """ws (N, num_ws, w_dim) => images (N, C, H, W) in [-1, 1], in the published form."""
+    x = image = torch.empty(0)
+    for index, resolution in enumerate(network.resolutions):
+        block = cast(SynthesisBlock, network.get_submodule(f"b{resolution}"))
+        if index == 0:
+            x = block.const[None].repeat(len(ws), 1, 1, 1)
+        else:
+            x = _synthesis_layer(block.conv0, x, ws[:, 2 * index - 1])
+        x = _synthesis_layer(block.conv1, x, ws[:, 2 * index])
+        rgb = _skip_output(block.torgb, x, ws[:, 2 * index + 1])
+        image = rgb if index == 0 else _upsample(image, block.resample_filter) + rgb
+    return image
+
+
+def _synthesis_layer(layer: SynthesisLayer, x: Tensor, w: Tensor) -> Tensor:
+    weight = layer.weight * layer.affine(w)[:, None, :, None, None]  # N O I 3 3
+    weight = weight * (weight.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8).rsqrt()
+    n, out_channels, in_channels = weight.shape[:3]
+    x = x.reshape(1, n * in_channels, *x.shape[2:])
+    if layer.upsample:
+        weight = weight.transpose(1, 2).reshape(n * in_channels, out_channels, 3, 3)
+        x = _filter(F.pad(F.conv_transpose2d(x, weight, stride=2, groups=n), (1, 1, 1, 1)), layer.resample_filter)
+    else:
+        x = F.conv2d(x, weight.reshape(n * out_channels, in_channels, 3, 3), padding=1, groups=n)
+    x = x.reshape(n, out_channels, *x.shape[2:]) + layer.noise_const * layer.noise_strength
+    x = F.leaky_relu(x + layer.bias[:, None, None], 0.2) * math.sqrt(2)
+    return x if layer.conv_clamp is None else x.clamp(-layer.conv_clamp, layer.conv_clamp)
+
+
+def _skip_output(layer: ToRGBLayer, x: Tensor, w: Tensor) -> Tensor:
+    weight = layer.weight * (layer.affine(w) * layer.weight_gain)[:, None, :, None, None]
+    n, out_channels, in_channels = weight.shape[:3]
+    x = x.reshape(1, n * in_channels, *x.shape[2:])
+    x = F.conv2d(x, weight.reshape(n * out_channels, in_channels, 1, 1), groups=n)
+    x = x.reshape(n, out_channels, *x.shape[2:]) + layer.bias[:, None, None]
+    return x if layer.conv_clamp is None else x.clamp(-layer.conv_clamp, layer.conv_clamp)
+
+
+def _upsample(image: Tensor, kernel: Tensor) -> Tensor:
+    n, channels, height, width = image.shape
+    spread = F.pad(image.reshape(n, channels, height, 1, width, 1), (0, 1, 0, 0, 0, 1))  # zeros in between
+    return _filter(F.pad(spread.reshape(n, channels, 2 * height, 2 * width), (2, 1, 2, 1)), kernel)
+
+
+def _filter(x: Tensor, kernel: Tensor) -> Tensor:
+    """The low-pass filter with a gain of 4 on each channel."""
+    channels = x.shape[1]
+    return F.conv2d(x, (kernel * 4)[None, None].repeat(channels, 1, 1, 1), groups=channels)
