@@ -11,7 +11,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow lint types demo build clean
+.PHONY: help setup test test-slow lint types bench demo build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(INSTALLED) ## Run the tests, all but the slow ones
 
 test-slow: $(INSTALLED) ## Run the slow tests
 	$(PY) -m pytest -m slow
+
+bench: $(INSTALLED) ## Compare the engine with one image per call, into bench.json
+	$(PY) -m benchmarks
 
 lint: $(INSTALLED) ## Check style, format and the layers of the package
 	.venv/bin/ruff check .

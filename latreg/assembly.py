@@ -23,8 +23,8 @@ from latreg.validity.judge import Judge
 
 PSI_RANGE = (0.0, 2.0)
 CHUNK = {"cpu": 16, "cuda": 512}  # images per forward pass: on a CPU every larger temporary is a page fault
-CPU_CHUNKS = (4, 32)  # fewer are slowed down by overhead, more by the memory
-STATES_PER_SOURCE = 4  # of each layer: the source's, two responses of a bisection, and those with replaced layers
+CPU_CHUNKS = (8, 32)  # fewer are slowed down by overhead, more by the memory
+STATES_PER_SOURCE = 3  # of each layer: the source's, and some of mixtures
 CPU_MAP = 2**20  # floats of a feature map that suit the caches of a CPU
 
 

@@ -18,7 +18,7 @@ from tests.same_records import assert_same
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 
 KILLS = 20
-SEARCH = ["+experiment=mnist_mixing", "search.classes=[2,4,8]", "search.max_queries_per_source=60", "device=cpu"]
+SEARCH = ["+experiment=mnist_mixing", "search.classes=[4,5,7]", "strategy.layer_sets=[[7],[0,1,2,3,4,5]]", "device=cpu"]
 SEARCH += ["tracking=disabled", "classifier.probe_images=0", "resume=true"]
 
 

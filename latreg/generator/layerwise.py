@@ -10,6 +10,7 @@ order that the convolution wants, and what the constant input does. Feature maps
 """
 
 from collections.abc import Callable
+from itertools import product
 from typing import cast
 
 import torch
@@ -21,7 +22,7 @@ from latreg.generator.networks import SynthesisBlock, SynthesisNetwork
 from latreg.generator.winograd import WinogradConvolution, suits
 
 Tensors = tuple[Tensor, ...]  # batched in dimension 0
-Convolve = Callable[[Tensor], Tensor]  # (N, H, W, C) => (N, H', W', C')
+Convolve = Callable[[Tensor], Tensor]
 
 
 class LayerwiseSynthesis:
@@ -50,27 +51,28 @@ class LayerwiseSynthesis:
         self.map_sizes = [len(layer.weight) * layer.resolution**2 for layer in (blocks[0].conv1, *layers)]
 
     def respond(self, layer: int, state: Tensors, w: Tensor) -> Tensors:
-        """Features, skip output and the image so far, as far as there are such, affine in w (N, w_dim)."""
+        """Features and their styles, skip output, and the image so far, as far as there are such; affine in w."""
         response: Tensors = ()
         if layer < self.num_ws - 1:
-            response += (self._convolutions[layer].respond(state, w),)
+            response += self._convolutions[layer].respond(state, w)
         if layer % 2 == 1:
             response += (self._skips[layer // 2].respond(state[0], w),)
         return response + state[1:]
 
-    def advance(self, layer: int, response: Tensors, w: Tensor) -> Tensors:
+    def advance(self, layer: int, response: Tensors) -> Tensors:
         """The state that enters the next layer."""
         if layer == self.num_ws - 1:
             return (self._skips[-1].add(*response) * 0.5 + 0.5,)
-        images = (self._skips[layer // 2].add(*response[1:]),) if layer % 2 == 1 else response[1:]
-        return (self._convolutions[layer].finish(response[0], w), *images)
+        features, styles, *images = response
+        if layer % 2 == 1:
+            images = [self._skips[layer // 2].add(*images)]
+        return (self._convolutions[layer].finish(features, styles), *images)
 
     def __call__(self, ws: Tensor) -> Tensor:
         """ws (N, num_ws, w_dim) => images (N, C, H, W)."""
         state: Tensors = ()
         for layer in range(self.num_ws):
-            w = ws[:, layer]
-            state = self.advance(layer, self.respond(layer, state, w), w)
+            state = self.advance(layer, self.respond(layer, state, ws[:, layer]))
         return state[0]
 
 
@@ -95,8 +97,8 @@ class _ModulatedConvolution:
         self._offset = ((noise[:, :, None] + layer.bias) * SQRT2).contiguous()
         self._clamp = layer.conv_clamp
 
-    def finish(self, response: Tensor, w: Tensor) -> Tensor:
-        scale = (self._styles(w).square() @ self._squares + 0.5e-8).rsqrt()
+    def finish(self, response: Tensor, styles: Tensor) -> Tensor:
+        scale = (styles.square() @ self._squares + 0.5e-8).rsqrt()
         x = F.leaky_relu_(torch.addcmul(self._offset, response, scale[:, None, None, :]), 0.2)
         return x if self._clamp is None else x.clamp_(-self._clamp, self._clamp)
 
@@ -109,8 +111,9 @@ class _ConstantConvolution(_ModulatedConvolution):
         patches = F.unfold(const[None], 3, padding=1).view(len(const), 9, -1)
         self._responses = torch.einsum("ckp, ock -> cpo", patches, layer.weight.flatten(2)).flatten(1)
 
-    def respond(self, _: Tensors, w: Tensor) -> Tensor:
-        return (self._styles(w) @ self._responses).view(len(w), *self._offset.shape)
+    def respond(self, _: Tensors, w: Tensor) -> Tensors:
+        styles = self._styles(w)
+        return (styles @ self._responses).view(len(w), *self._offset.shape), styles
 
 
 class _Convolution(_ModulatedConvolution):
@@ -120,8 +123,9 @@ class _Convolution(_ModulatedConvolution):
         super().__init__(layer)
         self._convolve = _upsampling_convolution(layer) if layer.upsample else _plain_convolution(layer)
 
-    def respond(self, state: Tensors, w: Tensor) -> Tensor:
-        return self._convolve(state[0] * self._styles(w)[:, None, None, :])
+    def respond(self, state: Tensors, w: Tensor) -> Tensors:
+        styles = self._styles(w)
+        return self._convolve(state[0] * styles[:, None, None, :]), styles
 
 
 class _Skip:
@@ -164,12 +168,37 @@ def _plain_convolution(layer: SynthesisLayer) -> Convolve:
 
 
 def _upsampling_convolution(layer: SynthesisLayer) -> Convolve:
-    weight = layer.weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
     channels = len(layer.weight)
+    spread = _by_parity(layer.weight) if suits(layer.weight, 2 * layer.resolution) else _transposed(layer.weight)
     kernel = (layer.resample_filter * 4).expand(channels, 1, 4, 4).contiguous()
 
     def convolve(x: Tensor) -> Tensor:
-        y = F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, stride=2)
+        y = spread(x.permute(0, 3, 1, 2))
         return F.conv2d(y, kernel, padding=1, groups=channels).permute(0, 2, 3, 1)
+
+    return convolve
+
+
+def _transposed(weight: Tensor) -> Convolve:
+    """(N, C, H, W) => (N, C', 2 H + 1, 2 W + 1): the zeros between the inputs and the 3x3 convolution."""
+    weight = weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
+    return lambda x: F.conv_transpose2d(x, weight, stride=2)
+
+
+def _by_parity(weight: Tensor) -> Convolve:
+    """The same as four convolutions, one for the results in even or odd rows and columns: faster at many channels."""
+    taps = ([2, 0], [1])  # that meet an input, from the top or the left, in even and odd places
+    parts = [
+        (i, j, weight[:, :, taps[i]][:, :, :, taps[j]].contiguous(memory_format=torch.channels_last))
+        for i, j in product((0, 1), repeat=2)
+    ]
+
+    def convolve(x: Tensor) -> Tensor:
+        n, _, height, width = x.shape
+        size = (n, len(weight), 2 * height + 1, 2 * width + 1)
+        y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        for i, j, part in parts:
+            y[:, :, i::2, j::2] = F.conv2d(x, part, padding=(1 - i, 1 - j))
+        return y
 
     return convolve

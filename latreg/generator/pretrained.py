@@ -47,9 +47,9 @@ class StyleGAN2:
         """What a layer makes of a state up to its first nonlinearity; affine in w (N, w_dim)."""
         return self._synthesis.respond(layer, state, w)
 
-    def advance(self, layer: int, response: Tensors, w: Tensor) -> Tensors:
+    def advance(self, layer: int, response: Tensors) -> Tensors:
         """The state that enters the next layer; after the last one the images."""
-        return self._synthesis.advance(layer, response, w)
+        return self._synthesis.advance(layer, response)
 
 
 def network_arguments(config: GeneratorConfig, dataset: DatasetConfig) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class LayerwiseGenerator(Protocol):
         """What a layer makes of a state up to its first nonlinearity; affine in w (N, w_dim)."""
         ...
 
-    def advance(self, layer: int, response: Tensors, w: Tensor) -> Tensors:
+    def advance(self, layer: int, response: Tensors) -> Tensors:
         """The state that enters the next layer."""
         ...
 
@@ -131,14 +131,12 @@ class ReusingSynthesis:
         ws = self.compose(requests)
         state: Tensors = ()
         for layer in range(first, self.generator.num_ws):
-            w = ws[:, layer]
-            if layer > first:
-                response = self.generator.respond(layer, state, w)
-            elif blends(requests[0]):
+            if layer == first and blends(requests[0]):
                 response = self._blended_response(requests, layer)
             else:
-                response = self.generator.respond(layer, self._states(requests, layer), w)
-            state = self.generator.advance(layer, response, w)
+                entering = self._states(requests, layer) if layer == first else state
+                response = self.generator.respond(layer, entering, ws[:, layer])
+            state = self.generator.advance(layer, response)
             self._remember(requests, layer, state)
         return state[0]
 
@@ -171,8 +169,7 @@ class ReusingSynthesis:
         ws = self.compose(requests)
         state: Tensors = ()
         for layer in range(end):
-            w = ws[:, layer]
-            state = self.generator.advance(layer, self.generator.respond(layer, state, w), w)
+            state = self.generator.advance(layer, self.generator.respond(layer, state, ws[:, layer]))
             for row, request in enumerate(requests):
                 self.memory.put(_state_key(request, layer + 1), _row(state, row))
         return state
