@@ -1,25 +1,37 @@
 """Builds the parts of a search from its configuration, and refuses a configuration that cannot work."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
 from hydra.utils import instantiate
 
-from latreg.classifier.sut import TorchSUT, load_sut
-from latreg.config import Config, DatasetConfig, SearchConfig, TruncationConfig
-from latreg.data import DataModule
+from latreg.classifier.adapters import load_classifier
+from latreg.classifier.sut import load_sut
+from latreg.config import (
+    Config,
+    DatasetConfig,
+    MixingConfig,
+    OwnGeneratorConfig,
+    SearchConfig,
+    StrategyConfig,
+    TruncationConfig,
+)
+from latreg.data import DataModule, resolve_source
 from latreg.errors import LatregError
-from latreg.generator.pretrained import StyleGAN2, load_generator
-from latreg.interfaces import Source, Strategy
+from latreg.generator.own import load_own_generator
+from latreg.generator.pretrained import load_generator
+from latreg.interfaces import SUT, Generator, Source, Strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits
+from latreg.search.labelling import label_sources
 from latreg.search.renderer import Renderer
-from latreg.search.reuse import memory_bytes
+from latreg.search.reuse import LayerwiseGenerator, memory_bytes
 from latreg.search.truncation import Fixed, Minimal, Salvage, Truncation
 from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
+from latreg.validity.vae import ValidityModel, load_validity_model
 
 PSI_RANGE = (0.0, 2.0)
 CHUNK = {"cpu": 16, "cuda": 512}  # images per forward pass: on a CPU every larger temporary is a page fault
@@ -32,11 +44,22 @@ CPU_MAP = 2**20  # floats of a feature map that suit the caches of a CPU
 class Parts:
     """What a search and its replay need."""
 
-    generator: StyleGAN2
-    sut: TorchSUT
-    judge: Judge
+    generator: Generator
+    sut: SUT
+    judge: Judge | None
+    vae: ValidityModel | None
     renderer: Renderer
     engine: Engine
+
+    @property
+    def ids(self) -> dict[str, str | None]:
+        """What identifies each network's weights, None where there is none."""
+        return {
+            "generator": self.generator.id,
+            "sut": self.sut.id,
+            "judge": self.judge.id if self.judge else None,
+            "vae": self.vae.id if self.vae else None,
+        }
 
 
 def assemble(cfg: Config) -> Parts:
@@ -46,20 +69,20 @@ def assemble(cfg: Config) -> Parts:
         LatregError: weights are missing or do not fit, or a setting is out of its range.
     """
     truncation = make_truncation(cfg.truncation)
-    strategy: Strategy = instantiate(cfg.strategy, _convert_="all")
     device = make_device(cfg.device)
-    generator = load_generator(cfg.generator, cfg.dataset, device)
+    generator = make_generator(cfg, device)
     check_search(cfg, generator)
-    sut = load_sut(cfg.classifier.weights, cfg.dataset, device)
-    judge = load_judge(cfg, device)
-    if sut.id in (member.id for member in judge.members):
+    strategy: Strategy = instantiate(with_all_layers(cfg.strategy, generator.num_ws), _convert_="all")
+    sut = load_classifier(cfg.classifier, cfg.dataset, device)
+    judge, vae = load_judge(cfg, device), load_vae(cfg, device)
+    if judge and sut.id in (member.id for member in judge.members):
         raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
     chunk = cfg.search.chunk or suitable_chunk(generator)
     renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk)
     engine = Engine(
         renderer,
         sut,
-        Gates(cfg.validity, judge).appraise,
+        Gates(cfg.validity, judge, vae).appraise,
         truncation,
         make_gate(cfg.search),
         strategy,
@@ -69,20 +92,36 @@ def assemble(cfg: Config) -> Parts:
             suitable_concurrency(generator, cfg.search.concurrency),
         ),
     )
-    return Parts(generator, sut, judge, renderer, engine)
+    return Parts(generator, sut, judge, vae, renderer, engine)
 
 
-def suitable_chunk(generator: StyleGAN2) -> int:
+def make_generator(cfg: Config, device: torch.device) -> Generator:
+    """The generator that the configuration names: a StyleGAN2 of a weights file, or one's own."""
+    if isinstance(cfg.generator, OwnGeneratorConfig):
+        return load_own_generator(cfg.generator, cfg.dataset, device)
+    return load_generator(cfg.generator, cfg.dataset, device)
+
+
+def with_all_layers(strategy: StrategyConfig, num_ws: int) -> StrategyConfig:
+    """The same, but with all layers of the generator in the place of empty sets of layers."""
+    if not isinstance(strategy, MixingConfig):
+        return strategy
+    return replace(strategy, layer_sets=[layers or list(range(num_ws)) for layers in strategy.layer_sets])
+
+
+def suitable_chunk(generator: Generator) -> int:
     """Images per forward pass: hundreds fill a GPU, a CPU is faster with what its caches hold."""
     device = generator.w_avg.device.type
-    if device != "cpu":
+    if device != "cpu" or not isinstance(generator, LayerwiseGenerator):
         return CHUNK[device]
     low, high = CPU_CHUNKS
     return min(max(CPU_MAP // max(generator.map_sizes), low), high)
 
 
-def suitable_concurrency(generator: StyleGAN2, wanted: int) -> int:
+def suitable_concurrency(generator: Generator, wanted: int) -> int:
     """Sources searched side by side: as many as wanted, but no more than those whose states can be remembered."""
+    if not isinstance(generator, LayerwiseGenerator):
+        return wanted
     per_source = STATES_PER_SOURCE * sum(generator.map_sizes) * generator.w_avg.element_size()
     return min(wanted, max(memory_bytes(generator.w_avg.device) // per_source, 1))
 
@@ -93,10 +132,20 @@ def make_gate(search: SearchConfig) -> BaselineGate:
     return BaselineGate(search.min_confidence, search.min_margin, min_second)
 
 
-def load_judge(cfg: Config, device: torch.device) -> Judge:
-    """The ensemble that `validity.judge` names."""
+def load_judge(cfg: Config, device: torch.device) -> Judge | None:
+    """The ensemble that `validity.judge` names, if it names any."""
+    if not cfg.validity.judge:
+        return None
     members = [load_sut(member, cfg.dataset, device) for member in cfg.validity.judge]
     return Judge(members, cfg.validity.judge_batch)
+
+
+def load_vae(cfg: Config, device: torch.device) -> ValidityModel | None:
+    """The model that `validity.vae` names, if it names one."""
+    name, validity = cfg.validity.vae, cfg.validity
+    if name is None:
+        return None
+    return load_validity_model(name, cfg.dataset, validity.quantile, device, validity.judge_batch)
 
 
 def make_device(name: str) -> torch.device:
@@ -116,9 +165,8 @@ def make_device(name: str) -> torch.device:
 
 def make_data(dataset: DatasetConfig, run_seed: int) -> DataModule:
     """The data set with its splits; a training sets the size of its batches."""
-    return DataModule(
-        dataset.hub, dataset.folder, dataset.channels, dataset.resolution, dataset.validation_size, run_seed=run_seed
-    )
+    source, size = resolve_source(dataset), dataset.validation_size
+    return DataModule(source, dataset.channels, dataset.resolution, size, run_seed=run_seed)
 
 
 def make_truncation(config: TruncationConfig) -> Truncation:
@@ -147,7 +195,7 @@ def check_psi(key: str, psi: float) -> None:
         raise LatregError(f"{key} must be within {low:g} .. {high:g}, got {psi:g}")
 
 
-def check_search(cfg: Config, generator: StyleGAN2) -> None:
+def check_search(cfg: Config, generator: Generator) -> None:
     """Fail before the expensive step."""
     search = cfg.search
     for key in ("sources_per_class", "max_queries_per_source", "concurrency", "part_size", "workers"):
@@ -165,6 +213,19 @@ def check_search(cfg: Config, generator: StyleGAN2) -> None:
             raise LatregError(f"strategy.layer_sets must name layers 0 .. {generator.num_ws - 1}, got {layer}")
     if (until := getattr(cfg.strategy, "until", "valid")) not in ("flipped", "screened", "valid"):
         raise LatregError(f"strategy.until must be flipped, screened or valid, got {until!r}")
+
+
+def find_sources(cfg: Config, parts: Parts) -> list[Source]:
+    """Those that the configuration asks for; where the generator knows no classes, the judge names them, else the SUT."""
+    search, generator = cfg.search, parts.generator
+    if generator.conditional:
+        return make_sources(search, generator.num_classes)
+    psi = cfg.truncation.psi if cfg.truncation.mode == "fixed" else 1.0
+    classes = list(range(generator.num_classes)) if search.classes is None else search.classes
+    sure = cfg.validity.min_judge_confidence
+    return label_sources(
+        parts.renderer, parts.judge or parts.sut, classes, search.sources_per_class, search.first_z_seed, psi, sure
+    )
 
 
 def make_sources(search: SearchConfig, num_classes: int) -> list[Source]:

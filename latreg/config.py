@@ -26,14 +26,15 @@ def conf_dir() -> str:
 
 @dataclass
 class DatasetConfig:
-    """A labelled image data set, by hub name or as a local folder below $LATREG_DATA."""
+    """A labelled image data set. What of it is not given is read from the data by `latreg.data.complete`."""
 
     name: str = MISSING
-    hub: str = MISSING
-    folder: str = MISSING
+    path: str | None = None  # a folder or a hub name, taken as it is; null = `folder` below $LATREG_DATA, else `hub`
+    hub: str | None = None
+    folder: str | None = None
     channels: int = MISSING
     resolution: int = MISSING  # after padding: what the GAN, the SUT and the judge see
-    validation_size: int = 5000  # the last images of the train file
+    validation_size: int = MISSING  # the last images of the train file
     class_names: list[str] = MISSING
 
 
@@ -81,6 +82,21 @@ class GeneratorConfig:
 
 
 @dataclass
+class OwnGeneratorConfig(GeneratorConfig):
+    """A generator that was made elsewhere: `_target_(**args, device=..)` fulfils latreg.interfaces.Generator."""
+
+    name: str = "own"
+    _target_: str = MISSING  # import path of a class or a function
+    args: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None  # not used, nor what follows: its architecture and its training are its own matter
+    z_dim: int = 0
+    w_dim: int = 0
+    channel_base: int = 0
+    channel_max: int = 0
+    training: GeneratorTrainingConfig = field(default_factory=lambda: GeneratorTrainingConfig(total_images=0))
+
+
+@dataclass
 class ClassifierTrainingConfig:
     """Recipe of classifier training: SGD with a one-cycle learning rate and random shifts, no label smoothing."""
 
@@ -104,6 +120,80 @@ class ClassifierConfig:
     weights: str | None = MISSING
     probe_images: int = 1000  # test images on which the accuracy of the card is checked before a search, 0 = no check
     training: ClassifierTrainingConfig = field(default_factory=ClassifierTrainingConfig)
+
+
+@dataclass
+class OwnClassifierConfig(ClassifierConfig):
+    """A classifier that was made elsewhere: how to speak to it. Base of the schemas of its kinds.
+
+    Where a setting is None, what the model's own file says holds, if it says anything; else what stands behind it.
+    """
+
+    kind: str = MISSING  # of the adapters in latreg.classifier.adapters
+    name: str = "${.kind}"
+    network: str = ""  # import path (torch) or name (timm) of what the weights belong to
+    weights: str | None = None
+    training: ClassifierTrainingConfig = field(  # it is not trained here
+        default_factory=lambda: ClassifierTrainingConfig(epochs=0, learning_rate=0.0)
+    )
+    outputs: str = "logits"  # logits | probabilities
+    channels: int | None = None  # 1: colour images are turned gray, 3: gray ones are repeated; None = the data set's
+    size: int | None = None  # side of its square input in pixels; None = the data set's
+    fit: str | None = None  # where size is smaller: crop (cut the border, undoes padding) | resize; None = must be said
+    white: float = 1.0  # value of a white pixel before mean and std: 1, or 255 for a network of bytes
+    mean: list[float] | None = None  # subtracted; one for all channels or one for each; None = 0
+    std: list[float] | None = None  # divided by; None = 1
+    class_order: list[Any] | None = None  # class that each output stands for, name or number; None = the data set's
+    batch_size: int | None = None  # images per call at most; None = as they come
+    min_accuracy: float | None = None  # on test images, before a search; None = halfway between chance and 1
+
+
+@dataclass
+class TorchClassifierConfig(OwnClassifierConfig):
+    """Any torch.nn.Module by its import path, with its state_dict."""
+
+    kind: str = "torch"
+
+
+@dataclass
+class ExportClassifierConfig(OwnClassifierConfig):
+    """A program of torch.export, `.pt2`."""
+
+    kind: str = "export"
+
+
+@dataclass
+class OnnxClassifierConfig(OwnClassifierConfig):
+    """An ONNX file, through onnxruntime."""
+
+    kind: str = "onnx"
+
+
+@dataclass
+class HuggingFaceClassifierConfig(OwnClassifierConfig):
+    """An image classifier of Hugging Face transformers: weights is a folder or the name of a repository."""
+
+    kind: str = "huggingface"
+    revision: str | None = None  # of the repository: branch, tag or commit
+
+
+@dataclass
+class TimmClassifierConfig(OwnClassifierConfig):
+    """A model of timm by its name; weights is its state_dict, None = what timm has under that name."""
+
+    kind: str = "timm"
+
+
+@dataclass
+class CallableClassifierConfig(OwnClassifierConfig):
+    """A Python function by its import path: float32 array (N, C, H, W) => (N, K). It may ask a remote service."""
+
+    kind: str = "callable"
+    function: str = ""
+    outputs: str = "probabilities"
+    version: str = ""  # of what answers; its id is made of this and the import path
+    retries: int = 3  # of a call that raises
+    wait: float = 1.0  # seconds before the first retry, twice as long before each further one
 
 
 @dataclass
@@ -150,7 +240,7 @@ class MixingConfig(StrategyConfig):
 
     _target_: str = "latreg.search.mixing.Mixing"
     name: str = "mixing"
-    layer_sets: list[list[int]] = MISSING
+    layer_sets: list[list[int]] = MISSING  # [] = all layers of the generator
     partners: int = 100
     top_k: int = 1
     targeted: bool = True
@@ -168,13 +258,27 @@ class HuntConfig(MixingConfig):
 
 
 @dataclass
+class VAETrainingConfig:
+    """Recipe of the model behind the gate in_distribution: Adam with a one-cycle learning rate."""
+
+    latent_dim: int = 32
+    widths: list[int] = field(default_factory=lambda: [32, 64, 128])  # channels after each halving of the resolution
+    epochs: int = 10
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+
+
+@dataclass
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = field(default_factory=lambda: ["label_kept"])  # of screened, in_distribution, label_kept
+    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened
     min_ssim: float = 0.95
     max_l2_rel: float = 0.2
-    judge: list[str] = MISSING  # weights of the ensemble's members
+    vae: str | None = None  # weights of the model behind in_distribution, null = none
+    quantile: float = 0.99  # of the errors of real images: where the threshold is
+    training: VAETrainingConfig = field(default_factory=VAETrainingConfig)
+    judge: list[str] = MISSING  # weights of the ensemble's members, [] = none
     min_judge_confidence: float = 0.0  # label_kept also takes this probability of the class
     judge_batch: int = 16
 
@@ -232,7 +336,7 @@ class TrackingConfig:
 class Config:
     """One job."""
 
-    stage: str = "search"  # search | train_classifier | train_generator | evaluate_generator | make_probe
+    stage: str = "search"  # or train_classifier, train_generator, train_validity, evaluate_generator, make_probe
     name: str = MISSING  # of the experiment: folder below multirun/, group in W&B
     run_seed: int = 0
     resume: bool = False
@@ -249,10 +353,29 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 
+OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
+    TorchClassifierConfig,
+    ExportClassifierConfig,
+    OnnxClassifierConfig,
+    HuggingFaceClassifierConfig,
+    TimmClassifierConfig,
+    CallableClassifierConfig,
+)
+
+
+def base_name(path: str | None) -> str:
+    """What a data set is called after its folder or hub name."""
+    return Path(path).name if path else "own"
+
+
 def register() -> None:
     """Make the schema known to Hydra; conf/ refers to it by these names."""
+    OmegaConf.register_new_resolver("base_name", base_name, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
+    store.store(group="generator", name="own_schema", node=OwnGeneratorConfig)
+    for classifier in OWN_CLASSIFIERS:
+        store.store(group="classifier", name=f"{classifier.kind}_schema", node=classifier)
     store.store(group="strategy", name="sampling_schema", node=SamplingConfig)
     store.store(group="strategy", name="random_schema", node=RandomConfig)
     store.store(group="strategy", name="mixing_schema", node=MixingConfig)
@@ -273,6 +396,10 @@ def load_run_config(run_dir: Path) -> Config:
         saved = OmegaConf.load(path)
         schema = OmegaConf.structured(Config)
         schema.strategy = ConfigStore.instance().load(f"strategy/{saved.strategy.name}_schema.yaml").node
+        if "_target_" in saved.generator:
+            schema.generator = OwnGeneratorConfig
+        if kind := saved.classifier.get("kind"):
+            schema.classifier = ConfigStore.instance().load(f"classifier/{kind}_schema.yaml").node
         config = OmegaConf.to_object(OmegaConf.merge(schema, saved))
     except (OmegaConfBaseException, HydraException, YAMLError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {error}") from error

@@ -1,27 +1,40 @@
-"""Real images: read with Hugging Face `datasets`, decoded once to uint8, split the same way everywhere."""
+"""Real images: decoded once to uint8, split the same way everywhere."""
 
 import copy
 import hashlib
+import math
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from latreg.config import DatasetConfig
 from latreg.errors import LatregError
 from latreg.images import ImageSet, pad_to
+from latreg.pictures import decode, find_pictures
+
+MIN_RESOLUTION = 32
+MAX_VALIDATION = 5000
+CACHE_VERSION = 2  # of the layout of cached files
 
 
-def resolve_source(hub: str, folder: str) -> str:
-    """The local folder $LATREG_DATA/<folder> where LATREG_DATA is set, else the hub name."""
+def resolve_source(dataset: DatasetConfig | DictConfig) -> str:
+    """`dataset.path` where it is given, else the folder below $LATREG_DATA where that is set, else the hub name."""
+    if dataset.path:
+        return str(Path(dataset.path).expanduser())
+    if dataset.hub is None or dataset.folder is None:
+        raise LatregError("dataset.path must name a folder of images or a data set of the hub, got null")
     root = os.environ.get("LATREG_DATA")
     if not root:
-        return hub
-    path = Path(root) / folder
+        return dataset.hub
+    path = Path(root) / dataset.folder
     if not path.is_dir():
         raise LatregError(f"LATREG_DATA is set to {root}, so the data set was expected in {path}, which is no folder")
     return str(path)
@@ -30,55 +43,82 @@ def resolve_source(hub: str, folder: str) -> str:
 def load_images(source: str, split: str, channels: int) -> ImageSet:
     """Read one split ("train" or "test") of a hub data set or a local folder, through the uint8 cache.
 
+    Gray images get three equal channels where three are asked for.
+
     Raises:
-        LatregError: the source cannot be read, or holds no images and labels.
+        LatregError: the source cannot be read, holds no images and labels, or colours where one channel is asked for.
     """
-    cache = _cache_folder() / f"{_cache_key(source, split, channels)}.npz"
+    decoded = _load(source, split)
+    found = decoded.data.images.shape[1]
+    if channels not in (found, 3):
+        raise LatregError(f"dataset.channels must be 3 for the colour images of {source!r}, got {channels}")
+    return ImageSet(decoded.data.images.expand(-1, channels, -1, -1).contiguous(), decoded.data.labels)
+
+
+def complete(dataset: DictConfig) -> None:
+    """Give the settings of a data set that are missing the values that its images have.
+
+    Raises:
+        LatregError: the data cannot be read or serve no search: one class alone, gray and colour mixed, or training and
+            test images that differ in size.
+    """
+    missing = [str(key) for key in dataset if OmegaConf.is_missing(dataset, key)]
+    if not missing:
+        return
+    source = resolve_source(dataset)
+    train, test = _load(source, "train"), _load(source, "test")
+    count, channels, side, _ = train.data.images.shape
+    test_channels, test_side = test.data.images.shape[1:3]
+    if len(train.class_names) < 2:
+        raise LatregError(f"expected images of two or more classes at {source!r}, got {', '.join(train.class_names)}")
+    if test_side != side:
+        raise LatregError(f"images must have one size, got {side}x{side} to train and {test_side}x{test_side} to test")
+    mixed = train.mixed or test.mixed or ("train and test differ" if channels != test_channels else "")
+    if mixed and "channels" in missing:
+        raise LatregError(f"dataset.channels must be 3 where gray and colour are mixed: {mixed}")
+    found = {
+        "channels": channels,
+        "resolution": max(MIN_RESOLUTION, 2 ** math.ceil(math.log2(side))),
+        "validation_size": min(math.ceil(count / 10), MAX_VALIDATION),
+        "class_names": train.class_names,
+    }
+    for key in missing:
+        dataset[key] = found[key]
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    data: ImageSet
+    class_names: list[str]
+    mixed: str  # gray and colour, with an example of each
+
+
+def _load(source: str, split: str) -> _Decoded:
+    """One split as it is, through the cache."""
+    cache = _cache_folder() / f"{_cache_key(source, split)}.npz"
     if not cache.is_file():
-        images, labels = _decode(source, split, channels)
+        pictures = find_pictures(source, split)
+        images, mixed = decode(pictures, source)
         cache.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, images=images, labels=labels)
+            np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
         os.replace(file.name, cache)
     with np.load(cache) as arrays:
-        return ImageSet(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
+        data = ImageSet(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
+        return _Decoded(data, arrays["class_names"].tolist(), str(arrays["mixed"]))
 
 
 def _cache_folder() -> Path:
     return Path(os.environ.get("LATREG_CACHE", Path.home() / ".cache" / "latreg"))
 
 
-def _cache_key(source: str, split: str, channels: int) -> str:
-    """A digest that changes when a local folder's files do."""
-    parts = [source, split, str(channels)]
+def _cache_key(source: str, split: str) -> str:
+    """A digest that changes when a local folder's files do, or what is cached."""
+    parts = [str(CACHE_VERSION), source, split]
     if Path(source).is_dir():
         files = sorted(p for p in Path(source).resolve().rglob("*") if p.is_file())
         parts += [f"{p}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
-
-
-def _decode(source: str, split: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    import datasets  # slow to import, and not needed once the cache is there
-
-    try:
-        dataset = datasets.load_dataset(source, split=split)
-    except Exception as error:  # the library raises a dozen types for "not there"
-        raise LatregError(
-            f"expected a folder or hub data set with a {split!r} split at {source!r}: {error} "
-            "(LATREG_DATA may name a local folder of data sets)"
-        ) from error
-    features = dataset.features
-    image_column = next((k for k, v in features.items() if isinstance(v, datasets.Image)), None)
-    label_column = next((k for k, v in features.items() if isinstance(v, datasets.ClassLabel)), None)
-    if image_column is None or label_column is None:
-        raise LatregError(f"expected an image and a class label column in {source!r}, got {dict(features)}")
-    mode = {1: "L", 3: "RGB"}[channels]
-    pictures = dataset[image_column]
-    if channels == 1 and len(pictures[0].getbands()) > 1:
-        raise LatregError(f"dataset.channels must be 3 for the {pictures[0].mode} images of {source!r}, got 1")
-    arrays = [np.asarray(image.convert(mode)) for image in pictures]
-    images = np.stack(arrays).reshape(len(arrays), *arrays[0].shape[:2], channels).transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(images), np.asarray(dataset[label_column], dtype=np.int64)
 
 
 class TrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
@@ -122,8 +162,7 @@ class DataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        hub: str,
-        folder: str,
+        source: str,
         channels: int,
         resolution: int,
         validation_size: int,
@@ -131,7 +170,7 @@ class DataModule(L.LightningDataModule):
         run_seed: int = 0,
     ) -> None:
         super().__init__()
-        self.source = resolve_source(hub, folder)
+        self.source = source
         self.channels = channels
         self.resolution = resolution
         self.validation_size = validation_size

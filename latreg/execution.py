@@ -61,7 +61,8 @@ def make_context(cfg: Config, parts: Parts) -> RunContext:
         cutoff=cfg.truncation.cutoff,
         generator_id=parts.generator.id,
         sut_id=parts.sut.id,
-        judge_id=parts.judge.id,
+        judge_id=parts.judge.id if parts.judge else None,
+        vae_id=parts.vae.id if parts.vae else None,
         confident_below=cfg.search.confident_below,
     )
 

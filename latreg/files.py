@@ -43,3 +43,13 @@ def writing(path: Path) -> Iterator[None]:
         raise LatregError(
             f"{path} must be in a folder that can be written, with free space, but: {error.strerror or error}"
         ) from error
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse to write among other files.
+
+    Raises:
+        LatregError: the folder holds something.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise LatregError(f"the output must be a new or empty folder, but {folder} holds something")

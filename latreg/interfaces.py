@@ -3,24 +3,29 @@
 Images between parts are float32 in [0, 1], NCHW; what is saved and shown to the SUT is their 8-bit version.
 """
 
+from __future__ import annotations
+
 from collections.abc import Generator as Coroutine
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # readers of records need no torch
+    from torch import Tensor
 
 
 class Generator(Protocol):
-    """A class-conditional generator with an intermediate latent space and constant noise."""
+    """A generator with an intermediate latent space and constant noise."""
 
     id: str  # sha256 of the weights
-    num_classes: int
+    conditional: bool  # False = it knows no classes: `map` ignores c, and a source takes the class that the judge sees
+    num_classes: int  # of the data set
     num_ws: int
     z_dim: int
     w_avg: Tensor  # (w_dim,), mean over all classes
-    w_avg_class: Tensor  # (K, w_dim)
+    w_avg_class: Tensor  # (K, w_dim); where it knows no classes, w_avg K times
 
     def map(self, z: Tensor, c: Tensor) -> Tensor:
         """Latents z (N, z_dim) and class numbers c (N,) => w (N, L, w_dim), without truncation."""
@@ -117,8 +122,8 @@ class Verdict:
 
     ssim: float
     l2_rel: float
-    judge_votes: int
-    label_kept: bool
+    judge_votes: int | None
+    label_kept: bool | None
     screened: bool
     vae_error: float | None
     in_distribution: bool | None
@@ -168,7 +173,8 @@ class BoundaryRecord:
     cutoff: int | None
     generator_id: str
     sut_id: str
-    judge_id: str
+    judge_id: str | None
+    vae_id: str | None
     label: int
     z_seed: int
     source_psi: float

@@ -10,9 +10,9 @@ from latreg import metrics, records, strips
 from latreg.assembly import make_sources
 from latreg.config import load_run_config
 from latreg.errors import LatregError
-from latreg.files import writing
+from latreg.files import check_empty, writing
 from latreg.interfaces import BoundaryRecord, Source
-from latreg.runfolder import RunFolder, differences, read_config, read_status
+from latreg.runfolder import RunFolder, differences, read_config, read_sources, read_status, write_sources
 
 MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
 
@@ -38,11 +38,11 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         LatregError: a run is not finished or has other settings, a source is missing or there twice, or the output
             holds something or cannot be written.
     """
-    if output.is_dir() and any(output.iterdir()):
-        raise LatregError(f"the output must be a new or empty folder, but {output} holds something")
+    check_empty(output)
     cfg = load_run_config(run_dirs[0])
     found = _gather(run_dirs)
-    sources = make_sources(cfg.search, len(cfg.dataset.class_names))
+    labelled = read_sources(run_dirs[0])
+    sources = labelled or make_sources(cfg.search, len(cfg.dataset.class_names))
     missing = [source for source in sources if source not in found]
     if missing:
         raise LatregError(
@@ -53,6 +53,8 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     config["search"]["shard"] = None
     config["resume"] = False
     folder.begin(config)
+    if labelled:
+        write_sources(folder, labelled)
     ordered = [found[source] for source in sources]
     for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
         records.write_part(output, index, ordered[first : first + cfg.search.part_size])

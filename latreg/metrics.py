@@ -39,7 +39,7 @@ def _summarize(records: Sequence[BoundaryRecord], seconds: float | None) -> dict
         "flipped": len(flipped),
         "screened": sum(r.screened is True for r in flipped),
         "in_distribution": _count_known([r.in_distribution for r in flipped]),
-        "label_kept": sum(r.label_kept is True for r in flipped),
+        "label_kept": _count_known([r.label_kept for r in flipped]),
         "valid_faults": len(faults),
         "fault_rate_per_source": _ratio(len(faults), len(records)),
         "fault_rate_per_source_ci95": wilson(len(faults), len(records)),
@@ -111,10 +111,16 @@ def as_text(results: Mapping[str, Any]) -> str:
     """Results of any stage as aligned lines; those of a search with a column for each stratum."""
     columns = {"": results, **results.get("strata", {})}
     names = [name for name in results if name != "strata"]
-    rows = [["", "all", *list(columns)[1:]]] if len(columns) > 1 else []
-    rows += [[name, *(_cell(column.get(name)) for column in columns.values())] for name in names]
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    rows: list[list[Any]] = [["", "all", *list(columns)[1:]]] if len(columns) > 1 else []
+    rows += [[name, *(column.get(name) for column in columns.values())] for name in names]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows of equal length as lines with columns below each other; None is a dash, an interval two numbers."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
 
 
 def _cell(value: Any) -> str:

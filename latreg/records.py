@@ -26,7 +26,7 @@ from latreg.interfaces import BoundaryRecord, Source
 
 log = logging.getLogger(__name__)
 
-VERSION = 1  # of the columns; count up when they change
+VERSION = 2  # of the columns; count up when they change
 _VERSION_KEY = b"latreg_records_version"
 
 _SCALARS: dict[Any, tuple[pa.DataType, str]] = {
@@ -58,6 +58,12 @@ def part_paths(run_dir: Path) -> list[Path]:
     return sorted((run_dir / "records").glob("part-*.parquet"))
 
 
+def _some_parts(run_dir: Path) -> list[Path]:
+    if paths := part_paths(run_dir):
+        return paths
+    raise LatregError(f"expected records/part-*.parquet in {run_dir}, but there are none")
+
+
 def next_index(run_dir: Path) -> int:
     """The index of a new part, behind those that are there."""
     paths = part_paths(run_dir)
@@ -70,10 +76,7 @@ def read_records(run_dir: Path) -> Iterator[BoundaryRecord]:
     Raises:
         LatregError: there are no parts, or one is damaged or of another version.
     """
-    paths = part_paths(run_dir)
-    if not paths:
-        raise LatregError(f"expected records/part-*.parquet in {run_dir}, but there are none")
-    for path in paths:
+    for path in _some_parts(run_dir):
         yield from read_part(path)
 
 
@@ -118,18 +121,40 @@ def read_part(path: Path) -> list[BoundaryRecord]:
     Raises:
         LatregError: the file cannot be read, or has columns of another version.
     """
+    return [_from_row(row, path) for row in _read_table(path).to_pylist()]
+
+
+def read_columns(run_dir: Path, names: Sequence[str] | None = None) -> pa.Table:
+    """Some columns (None = all) of all rows of a run, in the order in which they were written; images are PNG bytes.
+
+    Raises:
+        LatregError: there are no parts, or one is damaged or of another version.
+    """
+    return pa.concat_tables([_read_table(path, names) for path in _some_parts(run_dir)])
+
+
+def read_rows(run_dir: Path, numbers: Sequence[int]) -> list[BoundaryRecord]:
+    """The records with these row numbers, counted as in `read_columns`; only their images are decoded.
+
+    Raises:
+        LatregError: as `read_columns`, or an image cannot be read.
+    """
+    return [_from_row(row, run_dir) for row in read_columns(run_dir).take(list(numbers)).to_pylist()]
+
+
+def _read_table(path: Path, names: Sequence[str] | None = None) -> pa.Table:
+    """The columns of one part, None = all."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema = file.schema_arrow
-            table = file.read() if schema.equals(SCHEMA) and _version(schema) == str(VERSION) else None
+            if schema.equals(SCHEMA) and _version(schema) == str(VERSION):
+                return file.read(names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise LatregError(f"expected a part of records in {path}, but it cannot be read: {error}") from error
-    if table is None:
-        raise LatregError(
-            f"expected records of version {VERSION} and their columns in {path}, got version {_version(schema)} "
-            f"with {len(schema)} columns"
-        )
-    return [_from_row(row, path) for row in table.to_pylist()]
+    raise LatregError(
+        f"expected records of version {VERSION} and their columns in {path}, got version {_version(schema)} "
+        f"with {len(schema)} columns"
+    )
 
 
 def _version(schema: pa.Schema) -> str:
@@ -182,7 +207,7 @@ _IMAGES = [field.name for field in SCHEMA if field.type == _IMAGE]
 
 def _to_row(record: BoundaryRecord) -> dict[str, Any]:
     row = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    return _convert_images(row, lambda image: {"bytes": _encode(image), "path": None})
+    return _convert_images(row, lambda image: {"bytes": encode_png(image), "path": None})
 
 
 def _from_row(row: dict[str, Any], path: Path) -> BoundaryRecord:
@@ -196,8 +221,8 @@ def _convert_images(row: dict[str, Any], convert: Callable[[Any], Any]) -> dict[
     return row | {name: convert(row[name]) for name in _IMAGES if row[name] is not None}
 
 
-def _encode(image: np.ndarray) -> bytes:
-    """(1 or 3, H, W) uint8 => PNG."""
+def encode_png(image: np.ndarray) -> bytes:
+    """An image (1 or 3, H, W) uint8 as the bytes of a PNG file."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3):
         raise ValueError(f"an image of a record must be uint8 (1 or 3, H, W), got {image.dtype} {image.shape}")
     pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)

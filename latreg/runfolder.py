@@ -1,26 +1,24 @@
 """The folder of one run: its resolved config, its status, and nothing half-written left as done."""
 
 import json
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from latreg import __version__
 from latreg.errors import LatregError
 from latreg.files import replacing
+from latreg.interfaces import Source
+from latreg.provenance import versions
 
 RESULTS = ("records", "checkpoints", "metrics.json")
-PACKAGES = ("torch", "lightning", "numpy", "hydra-core", "wandb", "datasets")
 PROBE_BYTES = 2**14  # about what config.yaml, status.json and the files of Hydra need
 
 
@@ -133,6 +131,17 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path))) if path.is_file() else {}
 
 
+def write_sources(folder: "RunFolder", sources: Sequence[Source]) -> None:
+    """Keep the sources whose classes no setting tells, since a judge has seen them, for those who join shards."""
+    folder.write_json("sources.json", {"sources": [[source.label, source.z_seed] for source in sources]})
+
+
+def read_sources(run_dir: Path) -> list[Source]:
+    """The sources that were kept so, none where all follow from the settings."""
+    path = run_dir / "sources.json"
+    return [Source(*pair) for pair in json.loads(path.read_text())["sources"]] if path.is_file() else []
+
+
 def read_status(run_dir: Path) -> dict[str, Any]:
     """The content of status.json; {} where there is none that can be read."""
     try:
@@ -149,11 +158,6 @@ def differences(
     changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     free = tuple(f"{name}." for name in free_to_change)
     return [(key, old.get(key), new.get(key)) for key in changed if not f"{key}.".startswith(free)]
-
-
-def versions() -> dict[str, str]:
-    """Versions of this software, of Python and of the packages that results depend on."""
-    return {"latreg": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 def _now() -> str:

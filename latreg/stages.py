@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +14,32 @@ from omegaconf import DictConfig, OmegaConf
 
 from latreg import metrics, records, strips
 from latreg.allocation import keep_freed_memory
-from latreg.assembly import Parts, assemble, make_data, make_sources
-from latreg.classifier.sut import TorchSUT, check_accuracy
+from latreg.assembly import Parts, assemble, find_sources, make_data
+from latreg.classifier.adapters import AdaptedSUT
 from latreg.classifier.training import train_classifier
-from latreg.config import Config
-from latreg.data import load_images, resolve_source
+from latreg.config import Config, OwnClassifierConfig, OwnGeneratorConfig
+from latreg.data import complete, load_images, resolve_source
 from latreg.errors import LatregError
 from latreg.execution import find_records, shard_of
 from latreg.files import writing
 from latreg.generator.card import evaluate_generator
 from latreg.generator.training import train_generator
-from latreg.images import ImageSet, load_probe, save_probe
+from latreg.images import save_probe
 from latreg.interfaces import BoundaryRecord, Source
+from latreg.probe import check_sut
 from latreg.progress import SearchProgress
-from latreg.runfolder import RunFolder
+from latreg.runfolder import RunFolder, write_sources
 from latreg.tracking import Tracker, lightning_logger
+from latreg.validity.training import train_validity
 from latreg.weights import probe_path
 
 
 def run(cfg: DictConfig, output_dir: str) -> None:
     """Run the stage that the configuration names, in its run folder; the last line printed is that folder."""
     folder = RunFolder(Path(output_dir))
+    complete(cfg.dataset)
+    if missing := OmegaConf.missing_keys(cfg):
+        raise LatregError(f"{sorted(missing)[0]} must be given, but has no value")
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     if config.stage not in STAGES:
@@ -74,10 +80,13 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Search boundary inputs, save and log them, and score what was found."""
     saved = records.recover_records(folder.path)
     parts = assemble(cfg)
-    ids = {"generator": parts.generator.id, "sut": parts.sut.id, "judge": parts.judge.id}
+    ids = parts.ids
     folder.status(weights=ids)
     check_sut(cfg, parts.sut)
-    sources = shard_of(make_sources(cfg.search, parts.generator.num_classes), cfg.search.shard)
+    wanted = find_sources(cfg, parts)
+    if not parts.generator.conditional:
+        write_sources(folder, wanted)
+    sources = shard_of(wanted, cfg.search.shard)
     check_resumed(saved, sources, ids, folder.path)
     count = len(saved)
     with Tracker(cfg.tracking, folder.config, folder.path, group=cfg.name, found=saved) as tracker:
@@ -94,26 +103,32 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
         with writing(folder.path):
             strips.examples_image(found, folder.path / "examples.png")
         tracker.finish(results, ids)
+    if isinstance(parts.sut, AdaptedSUT) and cfg.search.workers == 1:
+        folder.status(classifier=asdict(parts.sut.usage))
     return results
 
 
 def check_resumed(
-    saved: Sequence[BoundaryRecord], sources: Sequence[Source], ids: Mapping[str, str], folder: Path
+    saved: Sequence[BoundaryRecord], sources: Sequence[Source], ids: Mapping[str, str | None], folder: Path
 ) -> None:
     """Refuse to go on with other weights than those of the saved records, or with fewer sources."""
     for record in saved:
-        before = {"generator": record.generator_id, "sut": record.sut_id, "judge": record.judge_id}
+        before = {name: getattr(record, f"{name}_id") for name in ids}
         for name, used in before.items():
             if used != ids[name]:
                 raise LatregError(
-                    f"resume=true needs the weights of {folder}, but the {name} was {used[:12]} and is now "
-                    f"{ids[name][:12]}"
+                    f"resume=true needs the weights of {folder}, but the {name} was {_short(used)} and is now "
+                    f"{_short(ids[name])}"
                 )
     if foreign := {records.source_of(record) for record in saved} - set(sources):
         raise LatregError(
             f"resume=true needs the sources of {folder} or more, but {len(foreign)} of its {len(saved)} are not "
             f"among the {len(sources)} of this search"
         )
+
+
+def _short(id: str | None) -> str:
+    return "none" if id is None else id[:12]
 
 
 def searched_records(
@@ -154,23 +169,9 @@ def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[
     return sorted(found, key=lambda record: position[records.source_of(record)])
 
 
-def check_sut(cfg: Config, sut: TorchSUT) -> None:
-    """Refuse a SUT that is worse than its card on labelled test images."""
-    if cfg.classifier.probe_images > 0:
-        check_accuracy(sut, probe_images(cfg), sut.card, cfg.classifier.probe_images)
-
-
-def probe_images(cfg: Config) -> ImageSet:
-    """The test images that are shipped for this purpose, or the first ones of the data set itself."""
-    shipped = probe_path(cfg.dataset.name)
-    if shipped.is_file():
-        return load_probe(shipped, cfg.dataset.resolution)
-    return make_data(cfg.dataset, cfg.run_seed).split("test")
-
-
 def probe_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Write the first test images to a file, to be shipped for the check of SUTs."""
-    data = load_images(resolve_source(cfg.dataset.hub, cfg.dataset.folder), "test", cfg.dataset.channels)
+    data = load_images(resolve_source(cfg.dataset), "test", cfg.dataset.channels)
     path = folder.path / probe_path(cfg.dataset.name).name
     save_probe(path, data.slice(0, cfg.classifier.probe_images))
     return {"images": cfg.classifier.probe_images, "file": str(path)}
@@ -178,14 +179,24 @@ def probe_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
 
 def classifier_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Train a SUT or a member of the judge."""
+    if isinstance(cfg.classifier, OwnClassifierConfig):
+        raise LatregError(f"stage=train_classifier trains networks of latreg, got classifier={cfg.classifier.kind}")
     with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name) as logger:
         return train_classifier(cfg, folder.path, logger, make_data(cfg.dataset, cfg.run_seed))
 
 
 def generator_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Train a StyleGAN2."""
+    if isinstance(cfg.generator, OwnGeneratorConfig):
+        raise LatregError(f"stage=train_generator trains networks of latreg, got generator={cfg.generator.name}")
     with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name, x_axis="n_images") as logger:
         return train_generator(cfg, folder.path, make_data(cfg.dataset, cfg.run_seed), logger)
+
+
+def validity_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Train the model of what is in the distribution."""
+    with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name) as logger:
+        return train_validity(cfg, folder.path, logger, make_data(cfg.dataset, cfg.run_seed))
 
 
 def card_stage(cfg: Config, folder: RunFolder) -> dict[str, Any]:
@@ -198,6 +209,7 @@ STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
     "train_classifier": classifier_stage,
     "train_generator": generator_stage,
     "evaluate_generator": card_stage,
+    "train_validity": validity_stage,
     "make_probe": probe_stage,
 }
 
@@ -206,8 +218,10 @@ FIXED = {
     "search": ("run_seed", "dataset", "generator", "classifier", "strategy", "truncation", "validity", "search"),
     "train_classifier": ("run_seed", "dataset", "classifier"),
     "train_generator": ("run_seed", "dataset", "generator"),
+    "train_validity": ("run_seed", "dataset", "validity"),
 }
 FREE_TO_CHANGE = (
+    *(f"classifier.{name}" for name in ("probe_images", "min_accuracy", "retries", "wait")),
     *(f"search.{name}" for name in ("sources_per_class", "max_queries", "workers", "chunk", "concurrency")),
     "validity.judge_batch",
     *(f"generator.training.{name}" for name in ("total_images", "snapshot_images", "data_on_device")),

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
 from latreg.errors import LatregError
@@ -52,6 +53,7 @@ COLUMNS = (
     "screened", "in_distribution", "label_kept", "queries",
 )
 # fmt: on
+_VERDICTS = ("screened", "in_distribution", "label_kept")  # None where there is no model to raise it: then not counted
 
 
 class Tracker:
@@ -85,7 +87,9 @@ class Tracker:
         self._rows = _Rows(tracking.table_rows)
         self._totals = Counter[str]()
         self._points: list[dict[str, int]] = []
-        self._link = _Link(tracking, config, self._run_dir, group, job, begin=self._begin)
+        self._psis: list[float] = []
+        described = config | {"truncation_label": _truncation_label(config.get("truncation", {}))}
+        self._link = _Link(tracking, described, self._run_dir, group, job, begin=self._begin)
         for record in found:
             self._add(record)
 
@@ -104,14 +108,15 @@ class Tracker:
 
     def _add(self, record: BoundaryRecord) -> None:
         self._rows.add(record)
+        self._psis.append(record.source_psi)
+        verdicts = {name: getattr(record, name) for name in _VERDICTS}
         self._totals.update(
             queries=record.queries,
             sources=1,
             accepted=record.accepted,
             flipped=record.flipped,
-            label_kept=record.label_kept is True,
-            screened=record.screened is True,
             valid_faults=record.valid_fault,
+            **{name: verdict for name, verdict in verdicts.items() if verdict is not None},
         )
 
     def finish(self, metrics: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
@@ -122,7 +127,8 @@ class Tracker:
             metadata: of the artifact that holds the records, with the sha256 of the weights.
         """
         self._link.attempt(self._log_table)
-        self._link.attempt(lambda run: run.summary.update(flatten(metrics)))
+        psi = {"source_psi_median": median(self._psis)} if self._psis else {}
+        self._link.attempt(lambda run: run.summary.update(flatten(metrics) | psi))
         self._link.attempt(lambda run: _log_folder(run, self._run_dir / "records", dict(metadata)))
         self._link.close(failed=False)
 
@@ -294,13 +300,23 @@ def _set_folders(run_dir: Path) -> None:
             os.environ[name] = str(path)
 
 
-def _online(arguments: dict[str, Any]) -> Run:
+def sign_in() -> None:
+    """Take the API key that is set. W&B itself would open a menu and wait for an answer wherever there is a terminal.
+
+    Raises:
+        LatregError: none is set.
+    """
     import wandb
 
     wandb.setup(wandb.Settings(silent=True))
-    # Without a key, init would open a menu and wait for an answer wherever there is a terminal.
     if not wandb.login(prompt=False, verify=False):
         raise LatregError("no API key is set (`wandb login` or WANDB_API_KEY)")
+
+
+def _online(arguments: dict[str, Any]) -> Run:
+    import wandb
+
+    sign_in()
     run = wandb.init(**arguments, mode="online", settings=_settings())
     log.info("W&B: %s", run.url)
     return run
@@ -338,6 +354,15 @@ def _tags(tracking: TrackingConfig, config: Mapping[str, Any]) -> list[str]:
         for group, key in (("strategy", "name"), ("truncation", "mode"), ("dataset", "name"))
     ]
     return list(dict.fromkeys(str(tag)[:64] for tag in [*names, *tracking.tags] if tag))
+
+
+def _truncation_label(truncation: Mapping[str, Any]) -> str:
+    """Truncation in words, by which runs are grouped: "psi 0.7, class center", "salvage, global center"."""
+    get = truncation.get
+    psi = get("psi") if get("mode") == "fixed" else 1
+    what = get("direction") if get("mode") == "adaptive" else f"psi {psi:g}"
+    below = "" if get("cutoff") is None else f", layers below {get('cutoff')}"
+    return f"{what}, {get('center')} center{below}"
 
 
 def _log_folder(run: Run, folder: Path, metadata: dict[str, Any]) -> None:

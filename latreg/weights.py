@@ -36,10 +36,23 @@ def probe_path(dataset: str) -> Path:
     return ZOO / f"{dataset}_probe.npz"
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file: the id of a network."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256(*paths: Path) -> str:
+    """Hex digest of a file, or of several one after another: the id of a network."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_of(state: dict[str, Tensor]) -> str:
+    """Hex digest of names, types, shapes and values of tensors that came from no file."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -21,6 +21,7 @@ def record(channels=1, **values):
         generator_id="g",
         sut_id="s",
         judge_id="j",
+        vae_id="v",
         label=1,
         z_seed=2**32 - 1,
         source_psi=0.7,

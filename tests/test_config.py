@@ -27,7 +27,12 @@ def config(*overrides):
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes(group, option):
-    config(f"{group}={option}")
+    with initialize_config_dir(conf_dir(), version_base="1.3"):
+        composed = compose("config", [f"{group}={option}"])
+    missing = OmegaConf.missing_keys(composed)  # which only the user knows, or the data
+    assert all(key.startswith(f"{group}.") for key in missing)
+    if not missing:
+        assert isinstance(OmegaConf.to_object(composed), Config)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from latreg import records
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
-from latreg.records import SCHEMA, next_index, part_paths, read_records, recover_records, write_part
+from latreg.records import SCHEMA, VERSION, next_index, part_paths, read_records, recover_records, write_part
 
 
 def assert_equal(a, b):
@@ -114,8 +114,8 @@ def test_a_damaged_part_is_named(tmp_path, where):
 
 
 def test_a_damaged_image_is_named(tmp_path, monkeypatch):
-    encode = records._encode
-    monkeypatch.setattr(records, "_encode", lambda image: encode(image)[:-40])
+    encode = records.encode_png
+    monkeypatch.setattr(records, "encode_png", lambda image: encode(image)[:-40])
     write_part(tmp_path, 0, [record()])
     with pytest.raises(LatregError, match=r"PNG images in .*part-00000.parquet, but one cannot be read"):
         list(read_records(tmp_path))
@@ -126,7 +126,7 @@ def test_a_damaged_image_is_named(tmp_path, monkeypatch):
     [
         (SCHEMA.with_metadata({b"latreg_records_version": b"99"}), "got version 99"),
         (SCHEMA.remove_metadata(), "got version none"),
-        (SCHEMA.remove(5), f"got version 1 with {len(SCHEMA) - 1} columns"),
+        (SCHEMA.remove(5), f"got version {VERSION} with {len(SCHEMA) - 1} columns"),
     ],
 )
 def test_unknown_versions_are_refused(tmp_path, schema, got):

@@ -4,9 +4,8 @@ import os
 import pty
 import subprocess
 import sys
-import threading
+from contextlib import ExitStack
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -19,42 +18,24 @@ from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.runfolder import flatten
 from latreg.tracking import COLUMNS, Tracker, lightning_logger
+from tests.example_records import pair, record
+from tests.wandb_server import KEY, forget_user, serving
 
 CONFIG = {
     "stage": "search",
     "strategy": {"name": "mixing"},
-    "truncation": {"mode": "fixed", "psi": 0.7},
+    "truncation": {"mode": "fixed", "psi": 0.7, "center": "class"},
     "dataset": {"name": "mnist"},
 }
-FAKE_KEY = "0123456789" * 4
-SOURCE = BoundaryRecord(
-    run_seed=0, dataset="mnist", strategy="mixing", truncation="fixed", center="class", cutoff=None,
-    generator_id="g", sut_id="s", judge_id="j", label=3, z_seed=0, source_psi=0.7,
-    accepted=True, rejected_because=None, stratum="confident", source_predicted=3, source_confidence=0.9,
-    source_margin=0.8, source_probabilities=[0.1] * 10, source_image=np.zeros((1, 32, 32), np.uint8),
-    queries=7, stopped_by_budget=False, flipped=False, valid_fault=False,
-)  # fmt: skip
-PAIR = replace(
-    SOURCE, flipped=True, valid_fault=True, label_kept=True, screened=False, predicted=5, layers=[3, 4], judge_votes=3,
-    alpha_last=0.5, alpha_first=0.6, last_margin=0.01, first_margin=-0.01, ssim=0.9, l2_rel=0.1,
-    last_image=np.full((1, 32, 32), 9, np.uint8), first_image=np.full((1, 32, 32), 10, np.uint8),
-)  # fmt: skip
+SOURCE = record(label=3, z_seed=0, queries=7)
+PAIR = pair(label=3, z_seed=0, queries=7, predicted=5, screened=False)
 
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A user without a key, and a server that nobody can reach."""
-    for name in [n for n in os.environ if n.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    for name in tracking._FOLDERS:
-        monkeypatch.setenv(name, "")  # so that what the code sets is gone afterwards
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "home" / ".netrc"))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    forget_user(monkeypatch, tmp_path)
     monkeypatch.setattr(tracking, "INIT_TIMEOUT", 1.0)
     monkeypatch.setattr(tracking, "FINISH_TIMEOUT", 2.0)
-    wandb.teardown()  # its settings are read once per process
 
 
 def config(**changes: object) -> TrackingConfig:
@@ -96,16 +77,20 @@ def test_an_offline_run_holds_curves_table_summary_and_records(tmp_path: Path, c
     assert run["run_group"] == "exp"
     assert run["display_name"] == "job"
     assert set(run["tags"]) == {"mixing", "fixed", "mnist", "mine"}
-    assert run["config"]["update"]["truncation"] == {"mode": "fixed", "psi": 0.7}
+    assert run["config"]["update"]["truncation"] == CONFIG["truncation"]
+    assert run["config"]["update"]["truncation_label"] == "psi 0.7, class center"
     points = [e["history"]["item"] for e in log if e["type"] == "history" and "search/queries" in e["history"]["item"]]
     assert [(p["search/queries"], p["search/sources"], p["search/valid_faults"]) for p in points] == [
         (7, 1, 0),
         (14, 2, 1),
     ]
+    assert (points[1]["search/label_kept"], points[1]["search/screened"]) == (1, 0)
+    assert "search/in_distribution" not in points[1], "there was no model to say so"
     axes = {e["metric"].get("glob_name"): e["metric"].get("step_metric") for e in log if e["type"] == "metric"}
     assert axes["search/*"] == "search/queries"
     summary = {k: v for e in log if e["type"] == "summary" for k, v in e["summary"]["update"].items()}
     assert summary["sources"] == 2
+    assert summary["source_psi_median"] == 0.7
     assert summary["strata/confident/flipped"] == 1
     artifacts = {e["artifact"]["type"]: e["artifact"] for e in log if e["type"] == "artifact"}
     assert json.loads(artifacts["records"]["metadata"]) == {"sut": "abc"}
@@ -188,7 +173,7 @@ def test_online_without_a_key_does_not_ask_at_a_terminal(tmp_path: Path):
 def test_online_without_a_server_goes_on_offline(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
     search(tmp_path / "run", config(mode="online"), [SOURCE])
     assert len(table_of(tmp_path / "run")["data"]) == 1
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
@@ -197,47 +182,17 @@ def test_online_without_a_server_goes_on_offline(
     assert "\n" not in warning
 
 
-class Server(BaseHTTPRequestHandler):
-    """As much of W&B's protocol as starting a run takes."""
-
-    answer = {  # noqa: RUF012
-        "serverInfo": {"cliVersionInfo": {}, "latestLocalVersionInfo": None, "features": []},
-        "viewer": {"id": "u", "entity": "nobody", "username": "nobody", "flags": "{}", "teams": {"edges": []}},
-        "upsertBucket": {
-            "bucket": {
-                "id": "r", "name": "r", "displayName": "r", "sweepName": None, "historyLineCount": 0, "config": "{}",
-                "project": {"id": "p", "name": "latreg", "entity": {"id": "u", "name": "nobody"}},
-            },
-            "inserted": True,
-        },
-    }  # fmt: skip
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = json.dumps({"data": self.answer}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 def test_a_server_that_dies_costs_nothing_but_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("WANDB_API_KEY", FAKE_KEY)
-    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 1, raising=False)  # 19 s, else
     monkeypatch.setattr(tracking, "INIT_TIMEOUT", 20.0)
-    with Tracker(config(mode="online"), CONFIG, tmp_path / "run", "exp", "job") as tracker:
-        tracker.log_record(SOURCE)
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as stack:
+        with serving() as account:
+            monkeypatch.setenv("WANDB_BASE_URL", account.url)
+            tracker = stack.enter_context(Tracker(config(mode="online"), CONFIG, tmp_path / "run", "exp", "job"))
+            tracker.log_record(SOURCE)
         tracker.log_record(PAIR)
         tracker.finish({"sources": 2}, {})
 
@@ -273,6 +228,18 @@ def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, c
 def test_unknown_mode_is_refused(tmp_path: Path):
     with pytest.raises(LatregError, match="one of offline, online, disabled, got 'onlin'"):
         Tracker(config(mode="onlin"), CONFIG, tmp_path, "exp", "job")
+
+
+@pytest.mark.parametrize(
+    ("truncation", "label"),
+    [
+        ({"mode": "none", "psi": 0.5, "center": "global", "cutoff": None}, "psi 1, global center"),
+        ({"mode": "fixed", "psi": 0.5, "center": "class", "cutoff": 0}, "psi 0.5, class center, layers below 0"),
+        ({"mode": "adaptive", "direction": "minimal", "center": "class"}, "minimal, class center"),
+    ],
+)
+def test_truncation_in_words(truncation: dict, label: str):
+    assert tracking._truncation_label(truncation) == label
 
 
 def test_flatten():

@@ -12,10 +12,12 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
 from latreg.classifier.augment import cutout, random_affine
-from latreg.classifier.networks import build
+from latreg.classifier.networks import UnscaledBatchNorm2d, build
 from latreg.images import to_unit
 
 log = logging.getLogger(__name__)
+
+BIAS_RATE = 64  # biases of normalizations without a scale learn so much faster (Jordan 2024)
 
 
 class ClassifierModule(L.LightningModule):
@@ -98,12 +100,18 @@ class ClassifierModule(L.LightningModule):
         return cutout(images, rng, options["cutout"]) if options["cutout"] else images
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        parameters = list(self.network.parameters())
+        peak, decay, max_steps = (self.hparams[name] for name in ("learning_rate", "weight_decay", "max_steps"))
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        unscaled = [module for module in self.network.modules() if isinstance(module, UnscaledBatchNorm2d)]
+        fast = {id(norm.bias) for norm in unscaled}
         groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.hparams["weight_decay"]},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in trained if p.ndim > 1], "lr": peak, "weight_decay": decay},
+            {"params": [p for p in trained if p.ndim <= 1 and id(p) not in fast], "lr": peak, "weight_decay": 0.0},
         ]
-        peak, max_steps = self.hparams["learning_rate"], self.hparams["max_steps"]
-        optimizer = torch.optim.SGD(groups, lr=peak, momentum=0.9, nesterov=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, max_steps, cycle_momentum=False)
+        if unscaled:
+            biases = [norm.bias for norm in unscaled]
+            groups.append({"params": biases, "lr": BIAS_RATE * peak, "weight_decay": decay / BIAS_RATE})
+        optimizer = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+        peaks = [group["lr"] for group in groups]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, max_steps, cycle_momentum=False)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latreg.errors import LatregError
@@ -39,9 +40,52 @@ class Classifier(nn.Module):
         features: Tensor = self.body[:-1](self._normalized(images))
         return features
 
+    def feature_maps(self, images: Tensor) -> list[Tensor]:
+        """Images (N, C, H, W) in [0, 1] => the deepest feature map (N, D, h, w) of each resolution above 1x1."""
+        maps: dict[int, Tensor] = {}
+        x = self._normalized(images)
+        for module in self.body:
+            x = module(x)
+            if x.ndim == 4 and x.shape[-1] > 1:
+                maps[x.shape[-1]] = x
+        return list(maps.values())
+
+    def whiten(self, images: Tensor) -> None:
+        """Fit the whitening stem, of networks that have one, to training images (N, C, H, W) in [0, 1]."""
+        for module in self.body.modules():
+            if isinstance(module, WhiteningConv2d):
+                module.fit(self._normalized(images))
+
     def _normalized(self, images: Tensor) -> Tensor:
         normalized = (images - self.mean[:, None, None]) / self.std[:, None, None]
         return normalized.contiguous(memory_format=torch.channels_last)
+
+
+class WhiteningConv2d(nn.Conv2d):
+    """2x2 patches along the principal axes of training images, and their negatives; only the bias is trained.
+
+    Source: Page 2019, "How to train your ResNet 8: bag of tricks", and airbench.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 8 * channels, 2)
+        self.weight.requires_grad_(False)
+
+    @torch.no_grad()
+    def fit(self, images: Tensor) -> None:
+        """Compute the weights from normalized images (N, C, H, W)."""
+        patches = F.unfold(images, 2).transpose(1, 2).flatten(0, 1)  # (N (H-1) (W-1), 4 C)
+        variances, axes = torch.linalg.eigh(patches.T @ patches / len(patches))
+        white = (axes / (variances + 5e-4).sqrt()).T.reshape(-1, *self.weight.shape[1:])
+        self.weight.copy_(torch.cat([white, -white]))
+
+
+class UnscaledBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalization with a bias, but without a trained scale, and with a short memory."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, momentum=0.4)
+        self.weight.requires_grad_(False)
 
 
 def resnet(
@@ -76,18 +120,20 @@ def vgg(
     return nn.Sequential(*layers, *head, nn.Linear(hidden, num_classes))
 
 
-def airbench(channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256), stem: int = 24) -> nn.Sequential:
+def airbench(channels: int, num_classes: int, widths: Sequence[int] = (64, 256, 256)) -> nn.Sequential:
     """Plain 3x3 convolutions that halve the resolution early, for fast training (Jordan 2024, arXiv 2404.00498).
 
-    Unlike there, the 2x2 stem is learned and every layer is followed by a batch normalization with a scale.
+    The stem whitens patches, convolutions begin as identities as far as they can, normalizations have no scale.
     """
-    layers: list[nn.Module] = [nn.Conv2d(channels, stem, 2), nn.GELU()]
-    before = stem
+    stem = WhiteningConv2d(channels)
+    layers: list[nn.Module] = [stem, nn.GELU()]
+    before = stem.out_channels
     for width in widths:
-        reduce = nn.Conv2d(before, width, 3, padding=1, bias=False)
-        layers += [reduce, nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.GELU(), _conv_bn(width, width, 3), nn.GELU()]
+        layers += [_identity_conv(before, width), nn.MaxPool2d(2), UnscaledBatchNorm2d(width), nn.GELU()]
+        layers += [_identity_conv(width, width), UnscaledBatchNorm2d(width), nn.GELU()]
         before = width
-    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(before, num_classes))
+    head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), _Scale(1 / 9), nn.Linear(before, num_classes, bias=False)]
+    return nn.Sequential(*layers, *head)
 
 
 def mobilenet(
@@ -155,12 +201,28 @@ def _conv_bn(before: int, after: int, kernel: int, stride: int = 1, groups: int 
     return nn.Sequential(conv, nn.BatchNorm2d(after))
 
 
+def _identity_conv(before: int, after: int) -> nn.Conv2d:
+    """A 3x3 convolution whose first outputs are its inputs, as far as there are as many."""
+    conv = nn.Conv2d(before, after, 3, padding=1, bias=False)
+    nn.init.dirac_(conv.weight[:before].data)
+    return conv
+
+
 def _bn_relu(width: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(width), nn.ReLU()]
 
 
 def _pooled_head(width: int, num_classes: int) -> list[nn.Module]:
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, num_classes)]
+
+
+class _Scale(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
 
 
 class _ResidualBlock(nn.Module):

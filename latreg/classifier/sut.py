@@ -44,20 +44,26 @@ class TorchSUT:
         Raises:
             LatregError: the images have other channels, are no floats, or leave [0, 1].
         """
-        self._check(images)
+        check_images(images, self.channels)
         logits: Tensor = self._folded(images.to(self.device))
         return logits.softmax(dim=1)
 
-    def _check(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != self.channels or not images.is_floating_point():
-            raise LatregError(
-                f"the classifier takes float images (N, {self.channels}, H, W), "
-                f"got {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
-            )
-        if len(images) and not (images.min() >= 0 and images.max() <= 1):
-            raise LatregError(
-                f"the classifier takes images in [0, 1], got values from {images.min():.3g} to {images.max():.3g}"
-            )
+
+def check_images(images: Tensor, channels: int) -> None:
+    """Refuse what a classifier is not made for.
+
+    Raises:
+        LatregError: the images have other channels, are no floats, or leave [0, 1].
+    """
+    if images.ndim != 4 or images.shape[1] != channels or not images.is_floating_point():
+        raise LatregError(
+            f"the classifier takes float images (N, {channels}, H, W), "
+            f"got {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+        )
+    if len(images) and not (images.min() >= 0 and images.max() <= 1):
+        raise LatregError(
+            f"the classifier takes images in [0, 1], got values from {images.min():.3g} to {images.max():.3g}"
+        )
 
 
 def load_sut(weights_name: str | None, dataset: DatasetConfig, device: str | torch.device = "cpu") -> TorchSUT:
@@ -87,14 +93,14 @@ def _check_description(description: dict[str, Any], dataset: DatasetConfig, path
             )
 
 
+def predictions(sut: SUT, images: Tensor, batch_size: int = 500) -> Tensor:
+    """Images (N, C, H, W) uint8 => the classes that the classifier sees, (N,) int64 on the CPU."""
+    return torch.cat([sut(to_unit(batch)).argmax(dim=1).cpu() for batch in torch.split(images, batch_size)])
+
+
 def accuracy(sut: SUT, data: ImageSet, batch_size: int = 500) -> float:
     """Share of the images (N, C, H, W) uint8 that are classified as labelled."""
-    right = 0
-    for start in range(0, len(data), batch_size):
-        batch = data.slice(start, start + batch_size)
-        predicted = sut(to_unit(batch.images)).argmax(dim=1).cpu()
-        right += int((predicted == batch.labels).sum())
-    return right / len(data)
+    return int((predictions(sut, data.images, batch_size) == data.labels).sum()) / len(data)
 
 
 def check_accuracy(sut: SUT, data: ImageSet, card: dict[str, Any], probe_images: int) -> None:

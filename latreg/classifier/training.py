@@ -2,17 +2,13 @@
 
 import copy
 import logging
-import sys
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from hydra.core.hydra_config import HydraConfig
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from latreg import weights
@@ -22,11 +18,14 @@ from latreg.classifier.sut import KIND, TorchSUT, accuracy
 from latreg.config import Config
 from latreg.data import DataModule
 from latreg.errors import LatregError
+from latreg.fitting import fit
 from latreg.images import ImageSet, to_unit
 from latreg.metrics import wilson
-from latreg.processes import make_trainer, other_processes
+from latreg.provenance import command, versions
 
 log = logging.getLogger(__name__)
+
+WHITENING_IMAGES = 5000  # give the patches' covariance
 
 
 def train_classifier(cfg: Config, run_dir: Path, logger: Logger | None, data: DataModule) -> dict[str, Any]:
@@ -52,13 +51,13 @@ def train_classifier(cfg: Config, run_dir: Path, logger: Logger | None, data: Da
     started = time.monotonic()
     L.seed_everything(cfg.run_seed, verbose=False)
     module = _module(cfg, data.split("train"))
-    trainer = _trainer(cfg, run_dir, module.hparams["max_steps"], logger)
-    _fit(cfg, run_dir, module, data, trainer)
+    recipe = cfg.classifier.training
+    trainer = fit(module, data, cfg, run_dir, logger, epochs=recipe.epochs, batch_size=recipe.batch_size)
     if not trainer.is_global_zero:
         return {}
     path, device = weights_file(cfg, run_dir), trainer.strategy.root_device
     stored, half = _as_stored(module.network, data.split("validation"), device)
-    images_seen = trainer.global_step * cfg.classifier.training.batch_size
+    images_seen = trainer.global_step * recipe.batch_size
     metrics = {"images_seen": images_seen, **_measure(stored, data, device)}
     weights.save(path, stored.state_dict(), _description(cfg), {**_card(cfg, path.stem, half), **metrics}, half)
     log.info("test accuracy %.4f, weights in %s", metrics["test_accuracy"], path)
@@ -79,7 +78,7 @@ def _module(cfg: Config, train: ImageSet) -> ClassifierModule:
             f"classifier.training.batch_size must be at most the {len(train)} training images, got {batch_size}"
         )
     images = to_unit(train.images)
-    return ClassifierModule(
+    module = ClassifierModule(
         network=cfg.classifier.network,
         network_args=dict(cfg.classifier.network_args),
         channels=cfg.dataset.channels,
@@ -90,61 +89,8 @@ def _module(cfg: Config, train: ImageSet) -> ClassifierModule:
         run_seed=cfg.run_seed,
         **recipe,
     )
-
-
-def _trainer(cfg: Config, run_dir: Path, max_steps: int, logger: Logger | None) -> L.Trainer:
-    steps_per_epoch = max_steps // cfg.classifier.training.epochs
-    last = _last_checkpoint(run_dir)
-    keep_last = ModelCheckpoint(
-        last.parent, filename=last.stem, every_n_train_steps=steps_per_epoch, enable_version_counter=False
-    )
-    return make_trainer(
-        cfg.trainer,
-        default_root_dir=run_dir,
-        max_steps=max_steps,
-        val_check_interval=steps_per_epoch,
-        check_val_every_n_epoch=None,  # the training batches never end
-        num_sanity_val_steps=0,
-        callbacks=[keep_last],
-        logger=logger or False,
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-    )
-
-
-def _fit(cfg: Config, run_dir: Path, module: ClassifierModule, data: DataModule, trainer: L.Trainer) -> None:
-    """Train from the last checkpoint on, or from the beginning."""
-    batch_size = cfg.classifier.training.batch_size
-    data.batch_size = _batch_per_device(batch_size, trainer.world_size)
-    last = _last_checkpoint(run_dir)
-    checkpoint = last if cfg.resume and last.is_file() else None
-    data.n_images = _finished_steps(checkpoint, module) * batch_size if checkpoint else 0
-    with other_processes(trainer, run_dir):
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-
-
-def _batch_per_device(batch_size: int, devices: int) -> int:
-    if batch_size % devices:
-        raise LatregError(
-            f"classifier.training.batch_size must be a multiple of the {devices} devices, got {batch_size}"
-        )
-    return batch_size // devices
-
-
-def _last_checkpoint(run_dir: Path) -> Path:
-    return run_dir / "checkpoints" / "last.ckpt"
-
-
-def _finished_steps(checkpoint: Path, module: ClassifierModule) -> int:
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    wanted, found = dict(module.hparams), content["hyper_parameters"]
-    changed = sorted(name for name in wanted if wanted[name] != found.get(name))
-    if changed:
-        raise LatregError(
-            f"resume=true needs the classifier settings that {checkpoint} was trained with, "
-            f"but {changed[0]} was {found.get(changed[0])} and is now {wanted[changed[0]]}"
-        )
-    return int(content["global_step"])
+    module.network.whiten(images[:WHITENING_IMAGES])
+    return module
 
 
 def _as_stored(network: Classifier, validation: ImageSet, device: torch.device) -> tuple[Classifier, bool]:
@@ -195,14 +141,7 @@ def _card(cfg: Config, name: str, half: bool) -> dict[str, Any]:
         "classes": list(cfg.dataset.class_names),
         "recipe": asdict(cfg.classifier.training),
         "run_seed": cfg.run_seed,
-        "command": _command(),
+        "command": command(cfg),
         "stored_as": "float16" if half else "float32",
-        "versions": {package: version(package) for package in ("torch", "lightning", "numpy")},
+        "versions": versions(),
     }
-
-
-def _command() -> str | None:
-    """The command line of this job, None where Hydra did not start it."""
-    if not HydraConfig.initialized():
-        return None
-    return " ".join(["python -m latreg.run", *HydraConfig.get().overrides.task])

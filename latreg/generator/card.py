@@ -4,8 +4,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-
 from latreg import weights
 from latreg.assembly import make_device
 from latreg.classifier.training import train_classifier
@@ -17,6 +15,7 @@ from latreg.generator.pretrained import StyleGAN2, load_generator
 from latreg.generator.scores import Distances, JudgeFeatures, agreement, draw, load_judge_members
 from latreg.generator.snapshots import sample_grid
 from latreg.metrics import wilson
+from latreg.provenance import command
 from latreg.validity.judge import Judge
 
 log = logging.getLogger(__name__)
@@ -37,6 +36,8 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
     if n <= NEAREST:
         raise LatregError(f"evaluation.samples must be above {NEAREST}, the nearest neighbours that count, got {n}")
     generator = load_generator(cfg.generator, cfg.dataset, make_device(cfg.device))
+    if not generator.conditional:
+        raise LatregError("stage=evaluate_generator needs a generator of classes: its scores are about samples of them")
     members = load_judge_members(cfg)
     judge, distances = Judge(members), Distances(JudgeFeatures(members[0].network), data, n)
     results: dict[str, Any] = {
@@ -71,13 +72,6 @@ def names_of_judge(cfg: Config, judge: Judge) -> dict[str, Any]:
         "features": f"what the last layer of {names[0]} sees",
         "features_sha256": judge.members[0].id,
     }
-
-
-def command(cfg: Config) -> str:
-    """The command line of this job, or that of its experiment where Hydra did not start it."""
-    if not HydraConfig.initialized():
-        return f"python -m latreg.run +experiment={cfg.name}"
-    return " ".join(["python -m latreg.run", *HydraConfig.get().overrides.task])
 
 
 def learn_from_samples(cfg: Config, generator: StyleGAN2, data: DataModule, run_dir: Path) -> dict[str, Any]:

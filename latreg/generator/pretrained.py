@@ -17,25 +17,27 @@ class StyleGAN2:
     """Fulfils the Generator protocol of latreg.interfaces and the LayerwiseGenerator protocol of latreg.search.reuse.
 
     Args:
-        network: class-conditional, with its running means of w. Its weights must not change any more.
+        network: with its means of w. Its weights must not change any more.
         id: sha256 of the weights.
+        num_classes: of the data set; None = those of the network. A network without classes pays no attention to them.
     """
 
-    def __init__(self, network: GeneratorNetwork, id: str) -> None:
+    def __init__(self, network: GeneratorNetwork, id: str, num_classes: int | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
         self._synthesis = LayerwiseSynthesis(network.synthesis)
         self.map_sizes = self._synthesis.map_sizes
         self.id = id
-        self.num_classes = network.mapping.c_dim
+        self.conditional = network.mapping.c_dim > 0
+        self.num_classes = num_classes or network.mapping.c_dim
         self.num_ws = network.num_ws
         self.z_dim = network.mapping.z_dim
         self.w_avg = network.mapping.w_avg
-        self.w_avg_class = network.mapping.w_avg_class
+        self.w_avg_class = network.mapping.w_avg_class.expand(self.num_classes, -1)
 
     @torch.inference_mode()
     def map(self, z: Tensor, c: Tensor) -> Tensor:
         """z (N, z_dim), class numbers c (N,) => w (N, L, w_dim)."""
-        w: Tensor = self.network.mapping(z, F.one_hot(c, self.num_classes).float())
+        w: Tensor = self.network.mapping(z, F.one_hot(c, self.num_classes).float() if self.conditional else None)
         return w[:, None].expand(-1, self.num_ws, -1)
 
     @torch.inference_mode()
@@ -78,8 +80,9 @@ def load_generator(config: GeneratorConfig, dataset: DatasetConfig, device: torc
     if description.get("kind") != "generator":
         raise LatregError(f"generator.weights must hold a generator, got a {description.get('kind')} in {path}")
     arguments = description["arguments"]
+    classes = len(dataset.class_names)
     for key, wanted in (
-        ("c_dim", len(dataset.class_names)),
+        ("c_dim", classes if arguments["c_dim"] else 0),
         ("img_resolution", dataset.resolution),
         ("img_channels", dataset.channels),
     ):
@@ -87,4 +90,4 @@ def load_generator(config: GeneratorConfig, dataset: DatasetConfig, device: torc
             raise LatregError(f"generator.weights for {dataset.name} must have {key} {wanted}, got {arguments[key]}")
     network = GeneratorNetwork(**arguments)
     weights.load_into(network, state, path)
-    return StyleGAN2(network.to(device), weights.sha256(path))
+    return StyleGAN2(network.to(device), weights.sha256(path), classes)

@@ -9,8 +9,6 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
-import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
@@ -19,6 +17,7 @@ from torch import Tensor
 
 from latreg import weights
 from latreg.errors import LatregError
+from latreg.generator.class_means import measure_w_avg
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.pretrained import StyleGAN2
@@ -28,7 +27,6 @@ from latreg.search.renderer import Renderer
 
 log = logging.getLogger(__name__)
 
-W_AVG_SAMPLES = 100_000
 KIND = "generator"  # what the description in a weights file says it is
 
 
@@ -125,20 +123,6 @@ def save_generator(path: Path, network: GeneratorNetwork, arguments: dict[str, A
     """Write weights in half precision, which leaves 11 bits for values that end in 8, with their card."""
     description = {"kind": KIND, "arguments": arguments}
     weights.save(path, network.state_dict(), description, card, half=True)
-
-
-@torch.no_grad()
-def measure_w_avg(network: GeneratorNetwork, samples: int = W_AVG_SAMPLES) -> None:
-    """Replace the running means of w by means over fresh latents: samples / K for each class, and over all of them."""
-    mapping = network.mapping
-    rng = np.random.RandomState(0)
-    per_class = samples // mapping.c_dim
-    device = mapping.w_avg.device
-    for label in range(mapping.c_dim):
-        z = torch.from_numpy(rng.randn(per_class, mapping.z_dim).astype(np.float32)).to(device)
-        c = F.one_hot(torch.full((per_class,), label, device=device), mapping.c_dim).float()
-        mapping.w_avg_class[label].copy_(mapping(z, c).mean(dim=0))
-    mapping.w_avg.copy_(mapping.w_avg_class.mean(dim=0))
 
 
 def sample_grid(

@@ -26,7 +26,7 @@ from latreg.generator.scores import TrainingScores
 from latreg.generator.snapshots import Snapshots, checkpoint_path
 from latreg.images import ImageSet
 from latreg.processes import make_trainer, other_processes
-from latreg.runfolder import versions
+from latreg.provenance import command, versions
 
 SHARE_OF_MEMORY = 0.25  # of a GPU's free memory may be taken by the real images
 
@@ -266,7 +266,7 @@ def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]]) -> dict[
         "architecture": cfg.generator.name,
         "recipe": asdict(cfg.generator.training),
         "earlier_recipes": earlier,
-        "command": f"python -m latreg.run +experiment={cfg.name}",
+        "command": command(cfg),
         "images_seen": n_images,
         "run_seed": cfg.run_seed,
         "stored_as": "float16",

@@ -23,7 +23,8 @@ class RunContext:
     cutoff: int | None
     generator_id: str
     sut_id: str
-    judge_id: str
+    judge_id: str | None
+    vae_id: str | None
     confident_below: float
 
 
@@ -41,6 +42,7 @@ def to_record(search: SourceSearch, context: RunContext) -> BoundaryRecord:
         generator_id=context.generator_id,
         sut_id=context.sut_id,
         judge_id=context.judge_id,
+        vae_id=context.vae_id,
         label=search.source.label,
         z_seed=search.source.z_seed,
         source_psi=start.proposal.psi,

@@ -26,6 +26,7 @@ class LayerwiseGenerator(Protocol):
     """A generator that can be run layer by layer. The state before layer 0 is (), that after the last is (images,)."""
 
     num_ws: int
+    map_sizes: list[int]  # floats of an image's feature maps, layer by layer
 
     def respond(self, layer: int, state: Tensors, w: Tensor) -> Tensors:
         """What a layer makes of a state up to its first nonlinearity; affine in w (N, w_dim)."""

@@ -12,6 +12,7 @@ from latreg.images import to_unit
 from latreg.interfaces import Appraisal, Verdict
 from latreg.validity.judge import Judge, count_votes, label_kept
 from latreg.validity.similarity import relative_l2, ssim
+from latreg.validity.vae import ValidityModel
 
 GATES = ("screened", "in_distribution", "label_kept")
 
@@ -23,13 +24,13 @@ class Gates:
     them. With no gates configured every image is valid, as in work that counts misclassification alone.
     """
 
-    def __init__(self, config: ValidityConfig, judge: Judge, vae: None = None) -> None:
+    def __init__(self, config: ValidityConfig, judge: Judge | None, vae: ValidityModel | None = None) -> None:
         """Set up the gates.
 
         Args:
             config: names and thresholds of the gates.
-            judge: the ensemble behind `label_kept`.
-            vae: the model behind `in_distribution`; there is none yet.
+            judge: the ensemble behind `label_kept`; None = not measured.
+            vae: the model behind `in_distribution`; None = not measured.
 
         Raises:
             LatregError: an unknown gate, a gate whose model is not there, or a threshold that cannot be met.
@@ -37,11 +38,12 @@ class Gates:
         unknown = [name for name in config.gates if name not in GATES]
         if unknown:
             raise LatregError(f"validity.gates must be of {', '.join(GATES)}, got {', '.join(unknown)}")
-        if "in_distribution" in config.gates and vae is None:
-            raise LatregError(
-                "the gate in_distribution needs a validity model and none is there; allowed without one are "
-                + ", ".join(name for name in GATES if name != "in_distribution")
-            )
+        for gate, setting, model in (("in_distribution", "vae", vae), ("label_kept", "judge", judge)):
+            if gate in config.gates and model is None:
+                raise LatregError(
+                    f"the gate {gate} needs validity.{setting}, but there is none; take it out of "
+                    f"validity.gates, which is [{', '.join(config.gates)}]"
+                )
         if not -1 <= config.min_ssim <= 1:
             raise LatregError(f"validity.min_ssim must lie in [-1, 1], got {config.min_ssim}")
         if not config.max_l2_rel >= 0:
@@ -50,6 +52,7 @@ class Gates:
             raise LatregError(f"validity.min_judge_confidence must lie in [0, 1], got {config.min_judge_confidence}")
         self.config = config
         self.judge = judge
+        self.vae = vae
 
     def appraise(self, pairs: Sequence[Appraisal]) -> list[Verdict]:
         """The verdict on each candidate, against its source. It depends on that pair's images and label only."""
@@ -58,30 +61,37 @@ class Gates:
         sources = _images([pair.source.image for pair in pairs])
         candidates = _images([pair.candidate.image for pair in pairs])
         labels = torch.tensor([pair.source.label for pair in pairs])
-        opinions = self.judge.opinions(candidates)
         columns = (
             ssim(sources, candidates).tolist(),
             relative_l2(sources, candidates).tolist(),
-            count_votes(opinions, labels).tolist(),
-            label_kept(opinions, labels, self.config.min_judge_confidence).tolist(),
+            *self._judged(candidates, labels),
+            self.vae.errors(candidates).tolist() if self.vae else [None] * len(pairs),
         )
         return [self._verdict(*row) for row in zip(*columns, strict=True)]
 
-    def _verdict(self, similarity: float, l2_rel: float, votes: int, kept: bool) -> Verdict:
-        flags: dict[str, bool | None] = {
-            "screened": similarity >= self.config.min_ssim and l2_rel <= self.config.max_l2_rel,
-            "in_distribution": None,
-            "label_kept": kept,
-        }
+    def _judged(self, candidates: Tensor, labels: Tensor) -> tuple[list[int | None], list[bool | None]]:
+        """Votes, and whether the label is kept."""
+        if self.judge is None:
+            return [None] * len(labels), [None] * len(labels)
+        opinions = self.judge.opinions(candidates)
+        kept = label_kept(opinions, labels, self.config.min_judge_confidence)
+        return count_votes(opinions, labels).tolist(), kept.tolist()
+
+    def _verdict(
+        self, similarity: float, l2_rel: float, votes: int | None, kept: bool | None, vae_error: float | None
+    ) -> Verdict:
+        screened = similarity >= self.config.min_ssim and l2_rel <= self.config.max_l2_rel
+        known = None if self.vae is None or vae_error is None else vae_error <= self.vae.threshold
+        passed = {"screened": screened, "in_distribution": known, "label_kept": kept}
         return Verdict(
             ssim=similarity,
             l2_rel=l2_rel,
             judge_votes=votes,
             label_kept=kept,
-            screened=bool(flags["screened"]),
-            vae_error=None,
-            in_distribution=flags["in_distribution"],
-            valid=all(flags[name] is True for name in self.config.gates),
+            screened=screened,
+            vae_error=vae_error,
+            in_distribution=known,
+            valid=all(passed[name] is True for name in self.config.gates),
         )
 
 

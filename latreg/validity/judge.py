@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from latreg.errors import LatregError
 from latreg.interfaces import SUT
+from latreg.validity.batches import in_full_batches
 
 
 class Judge:
@@ -47,11 +47,10 @@ class Judge:
         """Images (N, C, H, W) => each member's probabilities (M, N, K), on the CPU."""
         if not len(images):
             return torch.zeros(len(self.members), 0, self.num_classes)
-        return torch.cat([self._opinions_on_chunk(chunk) for chunk in torch.split(images, self.batch)], dim=1)
+        return in_full_batches(self._opinions, images, self.batch, dim=1)
 
-    def _opinions_on_chunk(self, images: Tensor) -> Tensor:
-        full = F.pad(images, (0, 0) * 3 + (0, self.batch - len(images)))
-        return torch.stack([member(full)[: len(images)].cpu() for member in self.members])
+    def _opinions(self, images: Tensor) -> Tensor:
+        return torch.stack([member(images).cpu() for member in self.members])
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) => probabilities (N, K)."""

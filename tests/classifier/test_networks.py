@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from latreg.classifier.networks import NETWORKS, build
+from latreg.classifier.networks import NETWORKS, WhiteningConv2d, build
 from latreg.errors import LatregError
 
 
@@ -45,3 +45,40 @@ def test_unknown_network_is_named() -> None:
 def test_unknown_argument_is_named() -> None:
     with pytest.raises(LatregError, match=r"do not fit the network vgg.*depth"):
         build("vgg", 1, 10, {"depth": 3})
+
+
+def test_a_whitening_stem_makes_patches_white_and_stays() -> None:
+    torch.manual_seed(0)
+    network = build("airbench", 3, 10, {"widths": [8, 16]})
+    noise = torch.randn(50, 3, 16, 16)
+    images = noise + noise.roll(1, dims=3)  # neighbours resemble each other
+    network.mean.copy_(images.mean(dim=(0, 2, 3)))
+    network.whiten(images)
+    stem = network.body[0]
+    assert isinstance(stem, WhiteningConv2d)
+    stem.bias.data.zero_()
+    out = stem(network._normalized(images)).detach().permute(1, 0, 2, 3).flatten(1)
+    assert torch.allclose(out[:12], -out[12:], atol=1e-5)
+    assert torch.allclose(out[:12] @ out[:12].T / out.shape[1], torch.eye(12), atol=0.1)
+    assert not stem.weight.requires_grad
+
+
+def test_networks_without_such_a_stem_are_left_alone() -> None:
+    network = build("resnet", 1, 3, {"widths": [4]})
+    before = [p.clone() for p in network.parameters()]
+    network.whiten(torch.rand(2, 1, 8, 8))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_convolutions_begin_as_identities() -> None:
+    network = build("airbench", 1, 3, {"widths": [8, 16]})
+    x = torch.rand(2, 8, 6, 6)
+    assert torch.equal(network.body[2](x), x)
+    assert torch.equal(network.body[6](x), x)
+    assert torch.equal(network.body[9](x)[:, :8], x)
+
+
+def test_feature_maps_are_the_deepest_of_each_resolution() -> None:
+    network = build("resnet", 1, 3, {"widths": [4, 8], "first_stride": 1}).eval()
+    maps = network.feature_maps(torch.rand(2, 1, 16, 16))
+    assert [tuple(m.shape) for m in maps] == [(2, 4, 16, 16), (2, 8, 8, 8)]

@@ -141,7 +141,8 @@ def test_check_refuses_less_and_can_be_skipped() -> None:
 @pytest.mark.parametrize("name", classifiers_shipped())
 def test_shipped_weights_reach_their_card(name: str) -> None:
     card = weights.read_card(weights.ZOO / f"{name}.safetensors")
-    dataset = cast(DatasetConfig, OmegaConf.load(Path(conf_dir()) / "dataset" / f"{card['dataset']}.yaml"))
+    saved = OmegaConf.load(Path(conf_dir()) / "dataset" / f"{card['dataset']}.yaml")
+    dataset = cast(DatasetConfig, OmegaConf.merge(OmegaConf.structured(DatasetConfig), saved))
     sut = load_sut(f"zoo:{name}", dataset)
     assert sut.card["sha256"] == sut.id
     check_accuracy(sut, make_data(dataset, run_seed=0).split("test"), sut.card, 1500)

@@ -46,7 +46,7 @@ def test_writes_weights_card_and_metrics(toy: Config, tmp_path: Path) -> None:
     assert card["test_accuracy"] == metrics["test_accuracy"]
     assert card["recipe"]["max_rotation"] == 5.0
     assert card["run_seed"] == 0
-    assert {"torch", "lightning", "numpy"} == card["versions"].keys()
+    assert {"torch", "lightning", "numpy"} <= card["versions"].keys()
     sut = load_sut(str(path), toy.dataset)
     assert sut.card == card
     assert sut.network.mean[0] > 0.1

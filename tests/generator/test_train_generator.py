@@ -85,7 +85,7 @@ def test_colour_images_are_not_taken_for_gray_ones(cli, toy_mnist, tmp_path):
         datasets.Dataset.from_dict(rows, features=features).to_parquet(str(file))
     code, _, err = cli("+experiment=mnist_generator", *SMALL, "trainer=cpu")
     assert code == 1
-    assert "dataset.channels must be 3 for the RGB images" in err
+    assert "dataset.channels must be 3 for the colour images" in err
 
 
 def test_a_damaged_checkpoint_is_one_clear_error(cli, toy_mnist, tmp_path):

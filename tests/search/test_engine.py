@@ -8,7 +8,9 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
+from latreg.assembly import with_all_layers
 from latreg.config import conf_dir, register
 from latreg.interfaces import Proposal, Source
 from latreg.search.criteria import BaselineGate
@@ -27,7 +29,8 @@ register()
 def configured(name):
     """The strategy of conf/strategy/<name>.yaml."""
     with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return instantiate(compose("config", [f"strategy={name}"]).strategy, _convert_="all")
+        config = OmegaConf.to_object(compose("config", [f"strategy={name}"]))
+    return instantiate(with_all_layers(config.strategy, LinearGenerator().num_ws), _convert_="all")
 
 
 STRATEGIES = {path.stem: configured(path.stem) for path in sorted(Path(conf_dir(), "strategy").glob("*.yaml"))}

@@ -25,8 +25,21 @@ class Brightness:
         return torch.stack([1 - p, p], dim=1)
 
 
-def gates(**settings):
-    return Gates(ValidityConfig(judge=[], **settings), Judge([Brightness(0.4), Brightness(0.5), Brightness(0.6)]))
+class Dark:
+    """A validity model to which an image is the further out the brighter it is."""
+
+    id = "dark"
+    threshold = 0.801
+
+    def errors(self, images):
+        return images.mean((1, 2, 3))
+
+
+JUDGE = Judge([Brightness(0.4), Brightness(0.5), Brightness(0.6)])
+
+
+def gates(judge=JUDGE, vae=None, **settings):
+    return Gates(ValidityConfig(**{"judge": [], "gates": ["label_kept"], **settings}), judge, vae)
 
 
 def evaluation(image, label=1):
@@ -73,6 +86,24 @@ def test_an_ensemble_of_two_minds_is_not_sure(least, kept):
     assert appraise(gray(200), gray(200), min_judge_confidence=least).label_kept
 
 
+@pytest.mark.parametrize(("level", "inside"), [(190, True), (204, True), (205, False)])
+def test_in_distribution_means_an_error_up_to_the_threshold(level, inside):
+    (verdict,) = gates(vae=Dark(), gates=["in_distribution", "label_kept"]).appraise([pair(gray(200), gray(level))])
+    assert verdict.vae_error == pytest.approx(level / 255)
+    assert (verdict.in_distribution, verdict.valid) == (inside, inside)
+
+
+def test_without_a_judge_nothing_is_said_about_the_label():
+    (verdict,) = gates(judge=None, gates=["screened"]).appraise([pair(gray(200), gray(199))])
+    assert (verdict.judge_votes, verdict.label_kept, verdict.valid) == (None, None, True)
+
+
+@pytest.mark.parametrize("gate", ["in_distribution", "label_kept"])
+def test_a_gate_needs_its_model(gate):
+    with pytest.raises(LatregError, match=f"the gate {gate} needs validity"):
+        gates(judge=None, gates=[gate])
+
+
 def test_screening_needs_both_thresholds():
     rough = gray(200)
     rough[:, ::2] -= 20  # 7 % away in L2, but of another structure
@@ -106,7 +137,6 @@ def test_no_pairs():
     ("settings", "message"),
     [
         ({"gates": ["label_keeped"]}, "must be of screened, in_distribution, label_kept, got label_keeped"),
-        ({"gates": ["in_distribution"]}, "needs a validity model .* allowed without one are screened, label_kept"),
         ({"min_ssim": 95.0}, r"min_ssim must lie in \[-1, 1\], got 95"),
         ({"min_judge_confidence": 90.0}, r"min_judge_confidence must lie in \[0, 1\], got 90"),
         ({"max_l2_rel": float("nan")}, "max_l2_rel must be at least 0, got nan"),

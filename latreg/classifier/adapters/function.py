@@ -1,0 +1,58 @@
+"""Classifiers as plain Python functions, which may ask a remote service."""
+
+import hashlib
+import logging
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latreg.classifier.adapters.adapted import Model
+from latreg.classifier.adapters.importing import imported
+from latreg.config import CallableClassifierConfig
+from latreg.errors import LatregError
+
+log = logging.getLogger(__name__)
+
+
+def load_function(config: CallableClassifierConfig) -> Model:
+    """A function by its import path. Its id is the sha256 of the path and the version, as nothing else is known of it.
+
+    Raises:
+        LatregError: it cannot be imported, or a setting is out of its range.
+    """
+    if config.weights is not None:
+        raise LatregError(f"classifier.weights must be null for classifier=callable, got {config.weights}")
+    if config.retries < 0 or config.wait < 0:
+        raise LatregError(
+            f"classifier.retries and classifier.wait must be at least 0, got {config.retries} and {config.wait:g}"
+        )
+    function = imported("classifier.function", config.function)
+
+    def answer(images: Tensor) -> Tensor:
+        batch = images.cpu().numpy()
+        for attempt in range(config.retries + 1):
+            try:
+                return _as_tensor(function(batch)).to(images.device)
+            except Exception as error:  # a service may fail in any way
+                problem = f"{type(error).__name__}: {error}"
+                if attempt == config.retries:
+                    raise LatregError(
+                        f"classifier.function={config.function} failed {attempt + 1} times on {len(batch)} images, the "
+                        f"last time with {problem}; what was found before is saved"
+                    ) from error
+                log.warning(
+                    "%s failed, attempt %d of %d: %s", config.function, attempt + 1, config.retries + 1, problem
+                )
+                time.sleep(config.wait * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    return Model(answer, hashlib.sha256(f"{config.function}\n{config.version}".encode()).hexdigest())
+
+
+def _as_tensor(answers: object) -> Tensor:
+    """(N, K) as an array, a tensor or nested lists."""
+    if isinstance(answers, Tensor):
+        return answers.detach().float()
+    return torch.from_numpy(np.array(answers, dtype=np.float32))

@@ -1,0 +1,42 @@
+"""Things that settings name by their import path."""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from hydra.utils import get_object
+
+from latreg.errors import LatregError
+
+
+def imported(setting: str, path: str) -> Any:
+    """What an import path names, as my_module.Net; modules in the working directory are found.
+
+    Raises:
+        LatregError: it cannot be imported, whatever the reason, or cannot be called.
+    """
+    try:
+        found = get_object(path)
+    except Exception as error:  # code of somebody else's may raise anything while it is imported
+        reason = error.__cause__ or error
+        raise LatregError(
+            f"{setting} must be the import path of something, as my_module.name, got {path!r}: "
+            f"{type(reason).__name__}: {reason}"
+        ) from error
+    if not callable(found):
+        raise LatregError(f"{setting} must name something that can be called, but {path} is a {type(found).__name__}")
+    return found
+
+
+def extra(package: str, needed_for: str, install: str) -> ModuleType:
+    """An optional package.
+
+    Raises:
+        LatregError: it is not installed, or cannot be imported.
+    """
+    try:
+        return import_module(package)
+    except Exception as error:  # a package for another version of torch raises RuntimeError
+        raise LatregError(
+            f"{needed_for} needs the package {package}, which cannot be imported ({error}); {install}"
+        ) from error

@@ -1,0 +1,207 @@
+"""Write the faults of a run for use elsewhere: python -m latreg.export RUN_DIR --format imagefolder -o DIR.
+
+For retraining, or as regression tests. Formats: imagefolder (one folder of PNG files per class, and metadata.csv), npz
+(arrays) and hf (parquet that datasets.load_dataset opens). A README.md beside them says where they come from.
+"""
+
+import argparse
+import csv
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from latreg.config import Config, load_run_config
+from latreg.errors import LatregError
+from latreg.faults import read_faults
+from latreg.files import check_empty, writing
+from latreg.interfaces import BoundaryRecord
+from latreg.records import encode_png
+from latreg.runfolder import read_status
+
+COLUMNS = ["z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "first_margin"]
+COLUMNS += ["ssim", "l2_rel", "judge_votes", "sut_id", "generator_id", "judge_id"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m latreg.export", description=__doc__)
+    parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
+    parser.add_argument("--format", choices=FORMATS, default="imagefolder", help="default: imagefolder")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a new or empty folder")
+    parser.add_argument("--all-flipped", action="store_true", help="also faults that are not valid")
+    options = parser.parse_args(arguments)
+    try:
+        export(options.run_dir, options.format, options.output, options.all_flipped)
+    except LatregError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def export(run_dir: Path, format: str, output: Path, all_flipped: bool = False) -> None:
+    """Write the faults of a run and a card into a new folder, and print how many there are.
+
+    Raises:
+        LatregError: the folder is none of a run, or holds no faults; the output holds something or cannot be written.
+    """
+    check_empty(output)
+    cfg = load_run_config(run_dir)
+    faults = read_faults(run_dir, all_flipped)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        FORMATS[format](output, faults, cfg.dataset.class_names)
+        (output / "README.md").write_text(card(run_dir, cfg, faults, format, all_flipped), encoding="utf-8")
+    print(f"{len(faults)} faults of {len({fault.label for fault in faults})} classes")
+    print(output)
+
+
+# ---- formats
+
+
+def write_imagefolder(output: Path, faults: Sequence[BoundaryRecord], class_names: Sequence[str]) -> None:
+    """<class>/class<label>_z<z_seed>_as<predicted>.png, and metadata.csv with a row for each."""
+    folders = folder_names(class_names)
+    rows = []
+    for fault in faults:
+        name = f"{folders[fault.label]}/class{fault.label}_z{fault.z_seed}_as{fault.predicted}.png"
+        (output / name).parent.mkdir(exist_ok=True)
+        (output / name).write_bytes(encode_png(image_of(fault)))
+        rows.append({"file_name": name, **row_of(fault, class_names)})
+    with (output / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_npz(output: Path, faults: Sequence[BoundaryRecord], class_names: Sequence[str]) -> None:
+    """faults.npz: images (N, C, H, W) uint8, labels, predicted and z_seeds (N,) int64, class_names (K,)."""
+    np.savez_compressed(
+        output / "faults.npz",
+        images=np.stack([image_of(fault) for fault in faults]),
+        labels=np.array([fault.label for fault in faults], dtype=np.int64),
+        predicted=np.array([fault.predicted for fault in faults], dtype=np.int64),
+        z_seeds=np.array([fault.z_seed for fault in faults], dtype=np.int64),
+        class_names=np.array(class_names),
+    )
+
+
+def write_hf(output: Path, faults: Sequence[BoundaryRecord], class_names: Sequence[str]) -> None:
+    """data/test-*.parquet with images, class labels and the columns of metadata.csv."""
+    import datasets  # slow to import
+
+    classes = datasets.ClassLabel(names=list(class_names))
+    rows = [
+        {"image": {"bytes": encode_png(image_of(fault)), "path": None}, **row_of(fault, class_names)}
+        for fault in faults
+    ]
+    table = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
+    table = table.cast_column("label", classes).cast_column("predicted", classes)
+    (output / "data").mkdir()
+    table.to_parquet(output / "data" / "test-00000-of-00001.parquet")
+
+
+FORMATS: dict[str, Callable[[Path, Sequence[BoundaryRecord], Sequence[str]], None]] = {
+    "imagefolder": write_imagefolder,
+    "npz": write_npz,
+    "hf": write_hf,
+}
+
+
+def image_of(fault: BoundaryRecord) -> np.ndarray:
+    """The fault, (C, H, W) uint8."""
+    assert fault.first_image is not None
+    return fault.first_image
+
+
+def row_of(fault: BoundaryRecord, class_names: Sequence[str]) -> dict[str, Any]:
+    """What goes with an image; the label is the class that it was made for."""
+    assert fault.predicted is not None
+    names = {"class_name": class_names[fault.label], "predicted_name": class_names[fault.predicted]}
+    return {"label": fault.label, "predicted": fault.predicted, **names} | {n: getattr(fault, n) for n in COLUMNS}
+
+
+def folder_names(class_names: Sequence[str]) -> list[str]:
+    """The names of the classes without what a file's name must not hold; numbered where that makes two alike."""
+    plain = [re.sub(r"[^\w.-]+", "-", name).strip("-.") for name in class_names]
+    if len({name.casefold() for name in plain if name}) == len(plain):
+        return plain
+    return [f"{number}-{name}".strip("-") for number, name in enumerate(plain)]
+
+
+# ---- card
+
+HEADER = {"hf": "---\ntask_categories: [image-classification]\ntags: [latreg, test-inputs]\n---\n"}
+OPENING = {
+    "imagefolder": "`datasets.load_dataset('imagefolder', data_dir='.', drop_labels=True)` opens it with the columns "
+    "of `metadata.csv`. Take the label from there: who numbers the folders counts only the classes that are here.",
+    "npz": "`numpy.load('faults.npz')`: `images` (N, C, H, W) uint8, `labels`, `predicted`, `z_seeds`, `class_names`.",
+    "hf": "`datasets.load_dataset('.', split='test')` opens it, on the hub or in this folder.",
+}
+
+
+def card(run_dir: Path, cfg: Config, faults: Sequence[BoundaryRecord], format: str, all_flipped: bool) -> str:
+    """The README.md: what this is, where it comes from, and how to make it again."""
+    names = cfg.dataset.class_names
+    labels, pairs = Counter(f.label for f in faults), Counter((f.label, f.predicted or 0) for f in faults)
+    valid = sum(fault.valid_fault for fault in faults)
+    status = read_status(run_dir)
+    known = {"latreg": status.get("versions", {}).get("latreg"), "git commit": status.get("git_commit")}
+    weights = {f"{name}, sha256": digest for name, digest in status.get("weights", {}).items()}
+    settings = {
+        "strategy": cfg.strategy.name,
+        "truncation": cfg.truncation.mode,
+        "gates": ", ".join(cfg.validity.gates),
+    }
+    facts = {"data set": cfg.dataset.name, "classifier": cfg.classifier.name, **settings, **weights, **known}
+    lines = [
+        *(HEADER.get(format, "") + f"# Faults of {cfg.classifier.name} on {cfg.dataset.name}").split("\n"),
+        "",
+        f"{len(faults)} generated images that the classifier gets wrong, {valid} of them valid faults: they passed the "
+        f"gates {settings['gates'] or '(none)'} of latreg. The label is the class that an image was made for. "
+        "No person has looked at them.",
+        "",
+        OPENING[format],
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in facts.items() if value),
+        "",
+        "| class | faults | taken for |",
+        "|---|---|---|",
+        *(f"| {names[label]} | {labels[label]} | {_taken_for(pairs, label, names)} |" for label in sorted(labels)),
+        "",
+        "Made with:",
+        "",
+        "```sh",
+        *_commands(run_dir, format, all_flipped),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _taken_for(pairs: Counter[tuple[int, int]], label: int, names: Sequence[str]) -> str:
+    found = [(names[predicted], count) for (of, predicted), count in pairs.most_common() if of == label]
+    return ", ".join(f"{name} {count}" for name, count in found)
+
+
+def _commands(run_dir: Path, format: str, all_flipped: bool) -> list[str]:
+    """Without folders, which are another machine's."""
+    saved = run_dir / ".hydra" / "overrides.yaml"
+    overrides = [str(o) for o in OmegaConf.load(saved)] if saved.is_file() else ["# settings: config.yaml of the run"]
+    kept = [override for override in overrides if not override.startswith("hydra.")]
+    option = " --all-flipped" if all_flipped else ""
+    return [
+        " ".join(["python -m latreg.run", *kept]),
+        f"python -m latreg.export RUN_DIR --format {format}{option} -o DIR",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

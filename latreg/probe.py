@@ -1,0 +1,35 @@
+"""The test images on which a classifier is checked before it is searched, or shown saved faults."""
+
+from latreg.assembly import make_data
+from latreg.classifier.adapters import AdaptedSUT
+from latreg.classifier.adapters.sanity import check_sanity
+from latreg.classifier.sut import TorchSUT, check_accuracy
+from latreg.config import CallableClassifierConfig, Config, OwnClassifierConfig
+from latreg.images import ImageSet, load_probe
+from latreg.interfaces import SUT
+from latreg.weights import probe_path
+
+
+def check_sut(cfg: Config, sut: SUT) -> None:
+    """Refuse a classifier that is worse than its card says, or one made elsewhere that is not understood.
+
+    Raises:
+        LatregError: with the likely cause.
+    """
+    count = cfg.classifier.probe_images
+    if count == 0:
+        return
+    if isinstance(sut, AdaptedSUT) and isinstance(cfg.classifier, OwnClassifierConfig):
+        images = probe_images(cfg).slice(0, count)
+        try_others = not isinstance(cfg.classifier, CallableClassifierConfig)
+        check_sanity(sut, images, cfg.dataset.class_names, cfg.classifier.min_accuracy, try_others)
+    elif isinstance(sut, TorchSUT):
+        check_accuracy(sut, probe_images(cfg), sut.card, count)
+
+
+def probe_images(cfg: Config) -> ImageSet:
+    """The test images that are shipped for this purpose, or the first ones of the data set itself."""
+    shipped = probe_path(cfg.dataset.name)
+    if shipped.is_file() and cfg.dataset.path is None:
+        return load_probe(shipped, cfg.dataset.resolution)
+    return make_data(cfg.dataset, cfg.run_seed).split("test")

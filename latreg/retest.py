@@ -1,0 +1,150 @@
+"""Show the saved faults of a run to another classifier: python -m latreg.retest RUN_DIR classifier=onnx ...
+
+Prints how many of them it gets wrong too (transfer), and how many of the sources it gets right. The classifier is
+configured as for a search. With --max-failure-rate the exit code is 1 if more fail: a regression test.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
+
+from latreg.assembly import make_device
+from latreg.classifier.adapters import load_classifier
+from latreg.classifier.sut import predictions
+from latreg.config import Config, conf_dir, load_run_config
+from latreg.errors import LatregError
+from latreg.faults import read_faults
+from latreg.files import replacing
+from latreg.metrics import aligned, wilson
+from latreg.probe import check_sut
+
+SETTINGS = ("classifier", "device")  # what may be set; all else is the run's
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code: 0, 1 above --max-failure-rate, 2 where the test could not be made."""
+    parser = argparse.ArgumentParser(prog="python -m latreg.retest", description=__doc__)
+    parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
+    parser.add_argument("settings", nargs="+", help="classifier=.. classifier.weights=.. device=..")
+    parser.add_argument("--all-flipped", action="store_true", help="also faults that are not valid")
+    parser.add_argument("--max-failure-rate", type=float, help="exit code 1 if a larger share fails, 0 .. 1")
+    parser.add_argument("-o", "--output", type=Path, help="also write the numbers to this json file")
+    options = parser.parse_intermixed_args(arguments)
+    try:
+        _check_rate(options.max_failure_rate)
+        results = retest(options.run_dir, options.settings, options.all_flipped)
+        if options.output:
+            with replacing(options.output) as file:
+                file.write((json.dumps(results, indent=2) + "\n").encode())
+    except LatregError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(as_table(results))
+    rate, limit = results["failure_rate"], options.max_failure_rate
+    if limit is not None and rate > limit:
+        print(f"the failure rate {rate:.4f} is above --max-failure-rate {limit:g}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def retest(run_dir: Path, settings: Sequence[str], all_flipped: bool = False) -> dict[str, Any]:
+    """Show the faults of a run and their sources to a classifier.
+
+    Args:
+        run_dir: of the search.
+        settings: of the classifier, as on the command line of a search.
+        all_flipped: also faults that are not valid.
+
+    Returns:
+        `sut_id` and the numbers of `score`, in all and under `classes` by the name of each.
+
+    Raises:
+        LatregError: the run has no faults, or the classifier cannot be loaded or is not understood.
+    """
+    cfg = classifier_config(run_dir, settings)
+    faults = read_faults(run_dir, all_flipped)
+    sut = load_classifier(cfg.classifier, cfg.dataset, make_device(cfg.device))
+    check_sut(cfg, sut)
+    labels = torch.tensor([fault.label for fault in faults])
+    before = torch.tensor([fault.predicted for fault in faults])
+    fault_answers = predictions(sut, _stacked([fault.first_image for fault in faults]))
+    source_answers = predictions(sut, _stacked([fault.source_image for fault in faults]))
+
+    def scored(rows: Tensor) -> dict[str, Any]:
+        return score(labels[rows], before[rows], fault_answers[rows], source_answers[rows])
+
+    names = cfg.dataset.class_names
+    classes = {names[label]: scored(labels == label) for label in sorted(set(labels.tolist()))}
+    return {"sut_id": sut.id, **scored(labels >= 0), "classes": classes}
+
+
+def score(labels: Tensor, before: Tensor, fault_answers: Tensor, source_answers: Tensor) -> dict[str, Any]:
+    """Counts over faults: labels, what the searched classifier said, what this one says of fault and source, (N,)."""
+    failed = fault_answers != labels
+    count, failures = len(labels), int(failed.sum())
+    return {
+        "faults": count,
+        "failures": failures,
+        "failure_rate": failures / count,
+        "failure_rate_ci95": wilson(failures, count),
+        "same_wrong_answer": int((fault_answers == before).sum()),
+        "sources_right": int((source_answers == labels).sum()),
+    }
+
+
+def as_table(results: dict[str, Any]) -> str:
+    """A line for each class, and one for all of them."""
+    columns = ("faults", "failures", "failure_rate", "failure_rate_ci95", "same_wrong_answer", "sources_right")
+    lines = {**results["classes"], "all": results}
+    return aligned([("class", *columns), *((name, *(line[c] for c in columns)) for name, line in lines.items())])
+
+
+def classifier_config(run_dir: Path, settings: Sequence[str]) -> Config:
+    """The configuration of another classifier for the data set of a run.
+
+    Raises:
+        LatregError: settings name no classifier, or something else, or do not fit the schema.
+    """
+    run = load_run_config(run_dir)
+    foreign = [s for s in settings if s.lstrip("+~").split("=", 1)[0].split(".", 1)[0] not in SETTINGS]
+    if foreign or not any(setting.startswith("classifier=") for setting in settings):
+        raise LatregError(
+            "expected the settings of a classifier, classifier=onnx classifier.weights=net.onnx for instance, and "
+            f"device=.. at most beside them, got {' '.join(settings)}"
+        )
+    try:
+        with initialize_config_dir(conf_dir(), version_base="1.3"):
+            composed = compose("config", list(settings))
+        composed.dataset = run.dataset
+        config = OmegaConf.to_object(composed)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise LatregError(f"the settings of the classifier do not fit: {error}") from error
+    assert isinstance(config, Config)
+    return config
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and not 0 <= rate <= 1:
+        raise LatregError(f"--max-failure-rate must be within 0 .. 1, got {rate:g}")
+
+
+def _stacked(images: Sequence[np.ndarray | None]) -> Tensor:
+    return torch.from_numpy(np.stack([image for image in images if image is not None]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

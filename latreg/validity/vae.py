@@ -1,0 +1,150 @@
+"""In distribution or not: what a variational autoencoder of the real images cannot reconstruct is none of them.
+
+Source: SelfOracle (Stocco et al., ICSE 2020). Its threshold is a quantile of the errors of real images that the
+network was not trained on.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from latreg import weights
+from latreg.config import DatasetConfig
+from latreg.errors import LatregError
+from latreg.validity.batches import in_full_batches
+
+KIND = "vae"  # what the description in a weights file says it is
+HELD_OUT = "held_out_errors"  # the tensor in the file that the thresholds are read from
+
+
+class VAE(nn.Module):
+    """Convolutions down to a Gaussian latent, and back.
+
+    Args:
+        channels: C.
+        resolution: H = W, a multiple of 2 to the number of widths.
+        latent_dim: D.
+        widths: channels after each halving of the resolution.
+    """
+
+    def __init__(self, channels: int, resolution: int, latent_dim: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        smallest = resolution >> len(widths)
+        if smallest << len(widths) != resolution:
+            raise LatregError(f"the resolution must be a multiple of {2 ** len(widths)}, got {resolution}")
+        sizes = [channels, *widths]
+        down = [_halve(before, after) for before, after in pairwise(sizes)]
+        up = [_double(before, after) for before, after in pairwise(sizes[:0:-1])]
+        features = widths[-1] * smallest**2
+        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, 2 * latent_dim))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, features),
+            nn.Unflatten(1, (widths[-1], smallest, smallest)),
+            *up,
+            nn.ConvTranspose2d(widths[0], channels, 4, 2, padding=1),
+            nn.Sigmoid(),
+        )
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, C, H, W) in [0, 1] => mean and log variance of the latent, (N, D) each."""
+        mean, log_variance = self.encoder(images).chunk(2, dim=1)
+        return mean, log_variance.clamp(-20, 10)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latents (N, D) => images (N, C, H, W) in [0, 1]."""
+        images: Tensor = self.decoder(latent)
+        return images
+
+
+def _halve(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 4, 2, padding=1), nn.BatchNorm2d(after), nn.SiLU())
+
+
+def _double(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(nn.ConvTranspose2d(before, after, 4, 2, padding=1), nn.BatchNorm2d(after), nn.SiLU())
+
+
+class ValidityModel:
+    """Reconstruction errors of images, and the threshold above which an image is out of the distribution.
+
+    Attributes:
+        id: sha256 of the weights file.
+        threshold: the `quantile` of the errors of held-out real images.
+        card: its model card, {} if there is none.
+    """
+
+    def __init__(
+        self,
+        network: VAE,
+        held_out_errors: Tensor,
+        *,
+        quantile: float,
+        id: str = "",
+        device: str | torch.device = "cpu",
+        card: dict[str, Any] | None = None,
+        batch: int = 16,
+    ) -> None:
+        """Set up the model.
+
+        Args:
+            network: trained.
+            held_out_errors: of real images it was not trained on (M,).
+            quantile: in (0, 1); 1 - quantile is the rate of false alarms that is expected on real images.
+            id: sha256 of the weights file.
+            device: where it runs.
+            card: its model card.
+            batch: images per forward pass; smaller ones are filled up.
+        """
+        if not 0 < quantile < 1:
+            raise LatregError(f"validity.quantile must lie between 0 and 1, got {quantile}")
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.threshold = float(torch.quantile(held_out_errors.double(), quantile))
+        self.id = id
+        self.device = torch.device(device)
+        self.card = card or {}
+        self.batch = batch
+
+    def errors(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] => their mean squared error per pixel (N,), on the CPU."""
+        return in_full_batches(self._errors, images, self.batch)
+
+    @torch.inference_mode()
+    def _errors(self, images: Tensor) -> Tensor:
+        images = images.to(self.device)
+        mean, _ = self.network.encode(images)
+        return (self.network.decode(mean) - images).square().mean(dim=(1, 2, 3))
+
+
+def load_validity_model(
+    name: str, dataset: DatasetConfig, quantile: float, device: str | torch.device = "cpu", batch: int = 16
+) -> ValidityModel:
+    """A validity model from a weights file (a path or zoo:<name>), which describes its own network.
+
+    Raises:
+        LatregError: there is no such file, it holds no VAE, or one for other images than the data set's.
+    """
+    path = weights.resolve(name, "validity.vae")
+    state, description = weights.load(path)
+    if description.get("kind") != KIND:
+        raise LatregError(f"expected weights of a VAE in {path}, got those of a {description.get('kind')}")
+    for size in ("channels", "resolution"):
+        if description[size] != getattr(dataset, size):
+            raise LatregError(
+                f"the data set {dataset.name} needs a VAE with {size}={getattr(dataset, size)}, "
+                f"but the one in {path} has {size}={description[size]}"
+            )
+    errors = state.pop(HELD_OUT)
+    network = VAE(**{size: description[size] for size in ("channels", "resolution", "latent_dim", "widths")})
+    weights.load_into(network, state, path)
+    return ValidityModel(
+        network,
+        errors,
+        quantile=quantile,
+        id=weights.sha256(path),
+        device=device,
+        card=weights.read_card(path),
+        batch=batch,
+    )
