@@ -1,0 +1,1 @@
+"""The comparison workspace of a W&B project, as code."""
