@@ -1,0 +1,66 @@
+"""The report of a study.
+
+python -m latreg.report RUN_DIRS .. -o DIR           reads runs; writes DIR/results, DIR/figures and DIR/index.html
+python -m latreg.report --results DIR -o DIR         draws figures and page from results alone
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from latreg.errors import LatregError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m latreg.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run_dirs", type=Path, nargs="*", help="folders of searches, or folders that hold some")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the report")
+    parser.add_argument(
+        "--results", type=Path, help="folder of the results, read where no runs are given; else written"
+    )
+    parser.add_argument("--study", type=Path, help="a Markdown file whose marked part is replaced by the results")
+    options = parser.parse_args(arguments)
+    if not (options.run_dirs or options.results):
+        parser.error("expected folders of runs, or --results with the folder of results")
+    try:
+        report(options.run_dirs, options.results or options.output / "results", options.output, options.study)
+    except LatregError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("matplotlib", "scipy", "jinja2"):
+            raise
+        print(f"the report needs {error.name}: pip install 'latreg[report]'", file=sys.stderr)
+        return 2
+    return 0
+
+
+def report(run_dirs: Sequence[Path], results_dir: Path, output: Path, study: Path | None = None) -> None:
+    """Write results (where runs are given), figures and page, and the part of a study's text that holds its numbers.
+
+    Raises:
+        LatregError: there is nothing to report, it cannot be read, or the output cannot be written.
+    """
+    from latreg.report import page, results
+    from latreg.report.study import update
+
+    if run_dirs:
+        from latreg.report.gather import gather
+
+        results.write(gather(run_dirs), results_dir)
+    read = results.read(results_dir)
+    for note in read.study["notes"]:
+        print(note, file=sys.stderr)
+    pictures = page.write_figures(read, output / "figures")
+    page.write_page(read, pictures, output / "index.html")
+    if study is not None:
+        update(study, read, pictures)
+    print(output / "index.html")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

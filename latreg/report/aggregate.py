@@ -1,0 +1,188 @@
+"""The numbers of each cell and stratum, the budget curves and the class matrices, as rows of the result tables."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from latreg import metrics
+from latreg.report.results import STRATA
+from latreg.report.runs import Cell, Column, Rows, Run, Study, in_stratum
+from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
+
+GATES = ("screened", "in_distribution", "label_kept")
+CURVE_POINTS = 20  # of a budget curve
+
+Row = dict[str, Any]
+
+
+def key(cell: Cell) -> Row:
+    """The columns that name a cell."""
+    return {
+        "dataset": cell.dataset,
+        "strategy": cell.strategy,
+        "truncation": cell.truncation,
+        "psi": cell.psi,
+        "center": cell.center,
+        "variant": cell.variant,
+    }
+
+
+def cell_rows(study: Study) -> list[Row]:
+    """cells.csv: one row per cell and stratum. A number that is not defined or was not measured is None."""
+    return [
+        key(cell)
+        | {"stratum": stratum}
+        | summarize(rows.where(in_stratum(rows, stratum)))
+        | _from_metrics(study, cell, stratum)
+        for cell, rows in study.cells.items()
+        for stratum in STRATA
+    ]
+
+
+def summarize(rows: Rows) -> Row:
+    """Counts, rates with Wilson's intervals, costs and medians with bootstrap intervals."""
+    flips = rows.where(rows.flipped == 1)
+    n, flipped, valid = len(rows), len(flips), int(rows.valid_fault.sum())
+    gates = {gate: _count(getattr(flips, gate)) for gate in GATES}
+    counts = {"sources": n, "accepted": int(rows.accepted.sum()), "flipped": flipped, **gates}
+    counts |= {"all_gates": _count(all_gates(flips)), "valid_faults": valid}
+    summary: Row = dict(counts)
+    summary |= _rate("accepted_rate", counts["accepted"], n) | _rate("flipped_rate", flipped, n)
+    for gate in (*GATES, "all_gates"):
+        summary |= _rate(f"{gate}_share", counts[gate], flipped)  # of the flips
+    summary |= _rate("valid_rate", valid, n)
+    summary |= {"queries": int(rows.queries.sum()), "stopped_by_budget": int(rows.stopped_by_budget.sum())}
+    summary |= _cost("sources_per_valid_fault", np.ones(n), rows.valid_fault)
+    summary |= _cost("queries_per_valid_fault", rows.queries, rows.valid_fault)
+    summary |= _median("margin_median", boundary_margins(flips))
+    summary |= _median("bracket_median", flips.bracket[~np.isnan(flips.last_margin)])
+    summary |= _median("ssim_median", flips.ssim[~np.isnan(flips.ssim)])
+    faults = rows.where(rows.valid_fault == 1)
+    return summary | {"class_pairs": len(set(zip(faults.label.tolist(), faults.predicted.tolist(), strict=True)))}
+
+
+def all_gates(flips: Rows) -> Column:
+    """1 where a flip passes every gate that was measured, nan where none was."""
+    flags = np.stack([getattr(flips, gate) for gate in GATES])
+    unknown = np.isnan(flags)
+    return np.where(unknown.all(0), np.nan, (unknown | (flags == 1)).all(0))
+
+
+def boundary_margins(flips: Rows) -> Column:
+    """max(|margin of the last|, |margin of the first|) of each pair; faults without a last image do not count."""
+    sizes = np.maximum(np.abs(flips.last_margin), np.abs(flips.first_margin))
+    return sizes[~np.isnan(sizes)]
+
+
+def _count(flags: Column) -> int | None:
+    """How many are 1; None where none of at least one is known."""
+    known = flags[~np.isnan(flags)]
+    return int(known.sum()) if len(known) or not len(flags) else None
+
+
+def _rate(name: str, count: int | None, n: int) -> Row:
+    interval = None if count is None else wilson(count, n)
+    low, high = interval or (None, None)
+    return {name: None if interval is None or count is None else count / n, f"{name}_low": low, f"{name}_high": high}
+
+
+def _cost(name: str, costs: Column, faults: Column) -> Row:
+    found = faults.sum() > 0
+    low, high = (bootstrap(ratio, costs, faults) if found else None) or (None, None)
+    return {name: float(ratio(costs, faults)) if found else None, f"{name}_low": low, f"{name}_high": high}
+
+
+def _median(name: str, values: Column) -> Row:
+    low, high = median_interval(values) or (None, None)
+    return {name: float(np.median(values)) if len(values) else None, f"{name}_low": low, f"{name}_high": high}
+
+
+def _from_metrics(study: Study, cell: Cell, stratum: str) -> Row:
+    """What only the run itself could measure, from its images: the numbers of metrics.json that rows do not give.
+
+    A cell of several runs has none of them.
+    """
+    runs = [run for run in study.runs if run.cell == cell]
+    own = [_measured(run, stratum) for run in runs]
+    names = sorted({name for run in study.runs for name in _measured(run, "all")})
+    return {name: own[0].get(name) if len(runs) == 1 else None for name in names}
+
+
+_KNOWN = set(metrics.summarize([])) - {"diversity", "seconds", "queries_per_second"}
+
+
+def _measured(run: Run, stratum: str) -> Row:
+    values: Mapping[str, Any] = run.metrics if stratum == "all" else run.metrics.get("strata", {}).get(stratum, {})
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in _KNOWN and (value is None or isinstance(value, int | float))
+    }
+
+
+def budget_rows(study: Study) -> list[Row]:
+    """budget.csv: valid faults found so far against queries spent so far, in the order of the search."""
+    rows: list[Row] = []
+    for cell, found in study.cells.items():
+        order = np.lexsort([found.label, found.z_seed])
+        queries, faults = np.cumsum(found.queries[order]), np.cumsum(found.valid_fault[order])
+        points = np.unique(np.linspace(0, len(order), CURVE_POINTS + 1)[1:].round().astype(int) - 1)
+        curve = [(0, 0, 0), *((p + 1, int(queries[p]), int(faults[p])) for p in points.tolist() if p >= 0)]
+        rows += [key(cell) | {"sources": s, "queries": q, "valid_faults": f} for s, q, f in curve]
+    return rows
+
+
+def class_rows(study: Study) -> list[Row]:
+    """classes.csv: how many flips and valid faults go from one class to another, where there are some."""
+    rows: list[Row] = []
+    for cell, found in study.cells.items():
+        flips = found.where(found.flipped == 1)
+        pairs, index = np.unique(np.stack([flips.label, flips.predicted], axis=1), axis=0, return_inverse=True)
+        flipped = np.bincount(index.ravel(), minlength=len(pairs))
+        valid = np.bincount(index.ravel(), weights=flips.valid_fault, minlength=len(pairs))
+        for (label, predicted), f, v in zip(pairs.tolist(), flipped.tolist(), valid.tolist(), strict=True):
+            rows.append(
+                key(cell)
+                | {"label": int(label), "predicted": int(predicted), "flipped": int(f), "valid_faults": int(v)}
+            )
+    return rows
+
+
+def study_summary(study: Study) -> Row:
+    """study.json: what was compared, by which settings, and what a reader should know."""
+    datasets = list(dict.fromkeys(cell.dataset for cell in study.cells))
+    return {
+        "runs": len(study.runs),
+        "cells": len(study.cells),
+        "sources": sum(len(rows) for rows in study.cells.values()),
+        "queries": int(sum(rows.queries.sum() for rows in study.cells.values())),
+        "seconds": round(sum(run.status.get("seconds", 0.0) for run in study.runs)),
+        "datasets": {name: _dataset(study, name) for name in datasets},
+        "versions": _distinct(run.status.get("versions", {}) for run in study.runs),
+        "git_commits": sorted({str(run.status.get("git_commit")) for run in study.runs}),
+        "commands": [run.command for run in study.runs if run.command],
+        "notes": list(study.notes),
+    }
+
+
+def _dataset(study: Study, name: str) -> Row:
+    runs = [run for run in study.runs if run.cell.dataset == name]
+    sizes = [len(rows) for cell, rows in study.cells.items() if cell.dataset == name]
+    config = runs[0].config
+    return {
+        "class_names": config["dataset"]["class_names"],
+        "sources": [min(sizes), max(sizes)],
+        "queries_per_source": sorted({run.config["search"]["max_queries_per_source"] for run in runs}),
+        "gates": sorted({" and ".join(run.config["validity"]["gates"]) or "none" for run in runs}),
+        "weights": _distinct(run.status.get("weights", {}) for run in runs),
+    }
+
+
+def _distinct(mappings: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Each key with all its values."""
+    found: dict[str, set[str]] = {}
+    for mapping in mappings:
+        for name, value in mapping.items():
+            found.setdefault(name, set()).add(str(value))
+    return {name: sorted(values) for name, values in found.items()}

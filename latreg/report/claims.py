@@ -1,0 +1,311 @@
+"""The claims that the study answers, each from the runs that are there.
+
+A claim has one *primary* comparison per data set, which decides; Holm's correction is over the primary comparisons of
+a claim. All its other comparisons (other truncations, centers, strata, measures) are reported beside it and corrected
+among themselves. Per data set a claim is
+
+    confirmed   the primary effect has the claimed direction, corrected p below 0.05
+    refuted     it has the other direction, corrected p below 0.05
+    undecided   everything else, also where runs are missing
+
+and over all data sets confirmed or refuted only where every one of them says so.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from latreg.report import comparisons, statistics
+from latreg.report.results import STRATA
+from latreg.report.runs import Cell, Column, Rows, Study
+
+Row = dict[str, Any]
+CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
+
+NEAR_PSI = 0.6  # of claim 4 ..
+NEARNESS = 0.1  # .. and how near the best psi must be
+DRIFT_LEFT = 0.5  # claim 6: an artefact of the center leaves less than this share of the drift without it
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed, and how its comparisons are made and judged."""
+
+    number: int
+    source: str  # who claims it
+    statement: str
+    measured: str  # how we look at it
+    compare: Callable[[Study, str], Iterator[Row]]  # data set => comparisons, those that decide marked as primary
+    judge: Callable[[Sequence[Row]], str]  # the corrected primary comparisons of one data set => verdict
+
+
+def evaluate(study: Study) -> tuple[list[Row], list[Row]]:
+    """claims.json and comparisons.csv."""
+    datasets = list(dict.fromkeys(cell.dataset for cell in study.cells))
+    claims: list[Row] = []
+    table: list[Row] = []
+    for claim in CLAIMS:
+        made = [row for dataset in datasets for row in claim.compare(study, dataset)]
+        rows = [{"claim": claim.number, **row} for row in _corrected(made)]
+        table += rows
+        claims.append(_answer(claim, datasets, rows))
+    return claims, table
+
+
+def _corrected(rows: Sequence[Row]) -> list[Row]:
+    """With Holm's correction, primary and other comparisons each among themselves."""
+    corrected: list[Row] = []
+    for primary in (True, False):
+        family = [row for row in rows if row["primary"] is primary]
+        p_values = statistics.holm([row["p"] for row in family])
+        corrected += [{**row, "p_holm": p, "family": len(family)} for row, p in zip(family, p_values, strict=True)]
+    return corrected
+
+
+def _answer(claim: Claim, datasets: Sequence[str], rows: Sequence[Row]) -> Row:
+    answers: list[Row] = []
+    for dataset in datasets:
+        primary = [row for row in rows if row["dataset"] == dataset and row["primary"]]
+        verdict = claim.judge(primary) if primary else UNDECIDED
+        answers.append({"dataset": dataset, "verdict": verdict, "primary": primary})
+    return {
+        "number": claim.number,
+        "source": claim.source,
+        "statement": claim.statement,
+        "measured": claim.measured,
+        "verdict": _overall([answer["verdict"] for answer in answers]),
+        "datasets": answers,
+        "others": len([row for row in rows if not row["primary"]]),
+    }
+
+
+def _overall(verdicts: Sequence[str]) -> str:
+    return verdicts[0] if len(set(verdicts)) == 1 else UNDECIDED
+
+
+def significant(row: Row) -> bool:
+    """Corrected p below ALPHA."""
+    return row["p_holm"] is not None and row["p_holm"] < statistics.ALPHA
+
+
+def _direction(rows: Sequence[Row]) -> str:
+    """The one primary comparison: the first cell is claimed to have more."""
+    (row,) = rows
+    if not significant(row) or row["effect"] == 0:
+        return UNDECIDED
+    return CONFIRMED if row["effect"] > 0 else REFUTED
+
+
+# ---- which cells
+
+
+def _cells(study: Study, dataset: str, strategy: str, center: str | None = None) -> list[Cell]:
+    """The cells of a strategy, without variants by other settings: these are not of the study's design."""
+    cells = (cell for cell in study.cells if (cell.dataset, cell.strategy, cell.variant) == (dataset, strategy, ""))
+    return [cell for cell in cells if center in (None, cell.center)]
+
+
+def _matched(study: Study, dataset: str, first: str, second: str) -> list[tuple[Cell, Cell]]:
+    """Cells of two strategies under the same truncation; that which decides comes first.
+
+    It is the one of the published search: no truncation of the sources, the global center; else what is there.
+    """
+    pairs = [(cell, replace(cell, strategy=second)) for cell in _cells(study, dataset, first)]
+    pairs = [(a, b) for a, b in pairs if b in study.cells]
+    return sorted(pairs, key=lambda pair: (pair[0].truncation != "none", pair[0].center != "global", pair[0].order))
+
+
+def _mark(rows: Iterable[Row | None]) -> Iterator[Row]:
+    """The first comparison that could be made is the primary one, if it is the very first."""
+    for position, row in enumerate(rows):
+        if row is not None:
+            yield {"primary": position == 0, **row}
+
+
+# ---- the claims
+
+
+def _valid(rows: Rows) -> Column:
+    return rows.valid_fault
+
+
+def _flipped(rows: Rows) -> Column:
+    return rows.flipped
+
+
+def _kept(rows: Rows) -> Column:
+    """1 where the SUT is wrong and the judge keeps the label, whatever the other gates say."""
+    return np.where((rows.flipped == 1) & (rows.label_kept == 1), 1.0, 0.0)
+
+
+def _drifted(rows: Rows) -> Column:
+    """1 where the SUT changed its mind and the judge too: the image shows another class."""
+    return np.where((rows.flipped == 1) & (rows.label_kept == 0), 1.0, 0.0)
+
+
+VALID, FLIPPED = "valid faults per source", "flips per source"
+KEPT, DRIFTED = "flips with label kept per source", "flips with label lost per source"
+
+
+def _fault_rate(study: Study, dataset: str) -> Iterator[Row]:
+    pairs = _matched(study, dataset, "mixing", "random")
+    yield from _mark(comparisons.per_source(study, *pair, VALID, _valid) for pair in pairs)
+    for pair in pairs:
+        others = [comparisons.per_source(study, *pair, VALID, _valid, stratum) for stratum in STRATA[1:]]
+        others += [comparisons.per_source(study, *pair, name, of) for name, of in ((FLIPPED, _flipped), (KEPT, _kept))]
+        others += [comparisons.queries(study, *pair)]
+        yield from _others(others)
+
+
+def _diversity(study: Study, dataset: str) -> Iterator[Row]:
+    pairs = [pair for pair in _matched(study, dataset, "mixing", "random") if pair[0].truncation == "none"]
+    yield from _mark(comparisons.diversity(study, *pair, "valid_fault") for pair in pairs)
+    yield from _others(comparisons.diversity(study, *pair, "flipped") for pair in pairs)
+
+
+def _validity(study: Study, dataset: str) -> Iterator[Row]:
+    pairs = _matched(study, dataset, "mixing", "random")
+    yield from _mark(comparisons.share_of_flips(study, *pair, "label_kept") for pair in pairs)
+    for pair in pairs:
+        yield from _others(comparisons.share_of_flips(study, *pair, gate) for gate in ("in_distribution", "screened"))
+        yield from _others([comparisons.similarity(study, *pair)])
+
+
+def _best_psi(study: Study, dataset: str) -> Iterator[Row]:
+    """psi 0.6 against every other psi; mixing with the global center decides."""
+    for strategy in ("mixing", "random", "sampling"):
+        for center in ("global", "class"):
+            grid = [cell for cell in _cells(study, dataset, strategy, center) if cell.psi is not None]
+            near = [cell for cell in grid if cell.psi == NEAR_PSI]
+            primary = (strategy, center) == ("mixing", "global")
+            for cell in near:
+                for other in grid:
+                    if other == cell:
+                        continue
+                    if row := comparisons.per_source(study, cell, other, VALID, _valid):
+                        yield {"primary": primary, "psi_second": other.psi, **row}
+                    yield from _others([comparisons.per_source(study, cell, other, KEPT, _kept)])
+
+
+def _judge_psi(rows: Sequence[Row]) -> str:
+    """The best psi is near 0.6 and 0.6 beats no truncation; or one that is not near beats 0.6."""
+    if any(significant(row) and row["effect"] < 0 and not _near(row["psi_second"]) for row in rows):
+        return REFUTED
+    best = max(rows, key=lambda row: float(row["value_second"]))
+    is_best = best["value_second"] <= best["value_first"] or _near(best["psi_second"])
+    beats_none = any(row["psi_second"] == 1 and row["effect"] > 0 and significant(row) for row in rows)
+    return CONFIRMED if is_best and beats_none else UNDECIDED
+
+
+def _near(psi: float) -> bool:
+    return abs(psi - NEAR_PSI) <= NEARNESS + 1e-9
+
+
+def _adaptive(study: Study, dataset: str) -> Iterator[Row]:
+    """minimal (the paper's psi*) and salvage against every fixed psi; minimal against the best one decides."""
+    for strategy in ("mixing", "random", "sampling"):
+        for center in ("global", "class"):
+            cells = _cells(study, dataset, strategy, center)
+            fixed = [cell for cell in cells if cell.truncation == "fixed"]
+            fixed.sort(key=lambda cell: -float(np.mean(study.cells[cell].valid_fault)))
+            for direction in ("minimal", "salvage"):
+                for cell in (cell for cell in cells if cell.truncation == direction):
+                    primary = (strategy, center, direction) == ("mixing", "global", "minimal")
+                    for rank, other in enumerate(fixed):
+                        if row := comparisons.cost_ratio(study, cell, other):
+                            yield {"primary": primary and rank == 0, **row}
+
+
+def _judge_ratio(rows: Sequence[Row]) -> str:
+    """Fewer sources: a ratio below 1."""
+    (row,) = rows
+    if not significant(row) or row["effect"] == 1:
+        return UNDECIDED
+    return CONFIRMED if row["effect"] < 1 else REFUTED
+
+
+def _drift(study: Study, dataset: str) -> Iterator[Row]:
+    """Global against class center; the sweep of psi from 1 decides, sampling at each psi stands beside it."""
+    pairs = [
+        (cell, replace(cell, center="class"))
+        for strategy in ("random", "sampling", "mixing")
+        for cell in _cells(study, dataset, strategy, "global")
+    ]
+    pairs = [(a, b) for a, b in pairs if b in study.cells]
+    pairs.sort(key=lambda pair: (pair[0].strategy != "random", pair[0].truncation != "none"))
+    yield from _mark(comparisons.per_source(study, *pair, DRIFTED, _drifted) for pair in pairs)
+    yield from _others(comparisons.per_source(study, *pair, FLIPPED, _flipped) for pair in pairs)
+
+
+def _judge_drift(rows: Sequence[Row]) -> str:
+    """The drift is significantly less without the global center, and less than DRIFT_LEFT of it is left."""
+    (row,) = rows
+    if not significant(row):
+        return UNDECIDED
+    left = row["value_second"] / row["value_first"] if row["value_first"] else np.inf
+    return CONFIRMED if left < DRIFT_LEFT else REFUTED
+
+
+def _others(rows: Iterable[Row | None]) -> Iterator[Row]:
+    return ({"primary": False, **row} for row in rows if row is not None)
+
+
+_PAPER = "Latent Regularization in Generative Test Input Generation (arXiv 2602.15552)"
+_PRIMARY = "The comparison without truncation of the sources and with the global center decides."
+
+CLAIMS = (
+    Claim(
+        1,
+        _PAPER,
+        "Latent code mixing has a higher fault detection rate than random truncation.",
+        f"Valid faults per source, on the same sources and with the same limit of queries for each. {_PRIMARY}",
+        _fault_rate,
+        _direction,
+    ),
+    Claim(
+        2,
+        _PAPER,
+        "Latent code mixing finds more diverse faults than random truncation.",
+        f"Mean pairwise distance of the valid faults' pixels. {_PRIMARY}",
+        _diversity,
+        _direction,
+    ),
+    Claim(
+        3,
+        _PAPER,
+        "Faults of latent code mixing are more often valid than those of random truncation.",
+        f"Share of the flips of which the judge keeps the label. {_PRIMARY}",
+        _validity,
+        _direction,
+    ),
+    Claim(
+        4,
+        _PAPER,
+        "A psi near 0.6 gives most validated faults.",
+        "Valid faults per source of mixing with the global center at psi 0.6 against every other psi, 1 being no "
+        "truncation. Confirmed where the best psi is within 0.1 of 0.6 and 0.6 beats 1; refuted where a psi further "
+        "away beats 0.6.",
+        _best_psi,
+        _judge_psi,
+    ),
+    Claim(
+        5,
+        _PAPER,
+        "Adaptive truncation needs fewer sources per validated fault than fixed truncation.",
+        "Sources per valid fault of mixing with the global center: adaptive minimal (the paper's psi*) over the fixed "
+        "psi that does best here, which favours fixed.",
+        _adaptive,
+        _judge_ratio,
+    ),
+    Claim(
+        6,
+        "ours",
+        "The class drift under truncation is an artefact of the global center.",
+        "Sources that a sweep of psi from 1 down (random) turns into another class, by the SUT and by the judge: "
+        "towards the global center against the class's own. Confirmed where the class center leaves less than half.",
+        _drift,
+        _judge_drift,
+    ),
+)

@@ -1,0 +1,331 @@
+"""The figures of a study from its results, as matplotlib figures that are the same to the byte each time."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+from latreg.report.results import Results, Row, Table
+
+CENTERS = ("global", "class")
+STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "latreg",
+}
+# Okabe and Ito's colours, which people with colour blindness can tell apart; markers say the same again.
+LOOKS = {"sampling": ("#767676", "s"), "random": ("#D55E00", "o"), "mixing": ("#0072B2", "D"), "hunt": ("#009E73", "^")}
+_MORE = (("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X"))
+GATE_COLOURS = {"screened": "#E69F00", "in_distribution": "#56B4E9", "label_kept": "#009E73", "all_gates": "#000000"}
+GATE_NAMES = {
+    "screened": "similar to the source",
+    "in_distribution": "in distribution",
+    "label_kept": "label kept",
+    "all_gates": "all of them",
+}
+
+
+def draw(results: Results) -> dict[str, Figure]:
+    """All figures by name; one that has nothing to show is left out."""
+    figures: dict[str, Figure] = {}
+    tables: dict[str, Any] = {name: _with_variants(getattr(results, name)) for name in ("cells", "budget", "classes")}
+    results = replace(results, **tables)
+    with rc_context(STYLE):
+        for dataset in results.study["datasets"]:
+            for name, make in FIGURES.items():
+                if (figure := make(results, dataset)) is not None:
+                    figures[f"{name}_{dataset}"] = figure
+    return figures
+
+
+def _with_variants(table: Table) -> Table:
+    """Variants by other settings are drawn as strategies of their own."""
+    return [row | {"strategy": f"{row['strategy']}, {row['variant']}"} if row["variant"] else row for row in table]
+
+
+def render(figure: Figure, kind: str) -> bytes:
+    """A figure as the bytes of a png or pdf file, without a date."""
+    file = io.BytesIO()
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+    with rc_context(STYLE):
+        figure.savefig(file, format=kind, dpi=160, metadata=metadata[kind])
+    return file.getvalue()
+
+
+# ---- what is drawn
+
+
+def _of(table: Table, **wanted: Any) -> Table:
+    return [row for row in table if all(row.get(name) == value for name, value in wanted.items())]
+
+
+def _strategies(table: Table) -> list[str]:
+    return list(dict.fromkeys(row["strategy"] for row in table))
+
+
+def look(strategy: str, strategies: Sequence[str]) -> tuple[str, str]:
+    """Colour and marker."""
+    others = [name for name in strategies if name not in LOOKS]
+    return LOOKS[strategy] if strategy in LOOKS else _MORE[others.index(strategy) % len(_MORE)]
+
+
+class _Truncations:
+    """Where a truncation stands on the x axis: psi, and behind it the adaptive ones."""
+
+    def __init__(self, table: Table) -> None:
+        self.psis = sorted({row["psi"] for row in table if row["psi"] is not None})
+        self.adaptive = list(dict.fromkeys(row["truncation"] for row in table if row["psi"] is None))
+
+    def place(self, row: Row) -> int:
+        """Equal steps: psi is not drawn to scale."""
+        if row["psi"] is not None:
+            return self.psis.index(row["psi"])
+        return len(self.psis) + self.adaptive.index(row["truncation"])
+
+    def label(self, axes: Axes) -> None:
+        staggered = ["\n" * ((number + 1) % 2) + name for number, name in enumerate(self.adaptive)]
+        names = [f"{psi:g}" for psi in self.psis] + staggered
+        axes.set_xticks(range(len(names)), names, fontsize=8)
+        axes.set_xlim(-0.5, len(names) - 0.5)
+        if self.adaptive and self.psis:
+            axes.axvline(len(self.psis) - 0.5, color="#999999", linewidth=0.8)
+        axes.set_xlabel("psi (1 = no truncation)" + (" | adaptive" if self.adaptive else ""))
+
+
+def _panels(rows: int, columns: int, title: str, height: float = 2.7) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(7.2, height * rows + 0.5), layout="constrained")
+    figure.suptitle(title, fontsize=10, fontweight="bold")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _series(axes: Axes, table: Table, places: _Truncations, name: str, colour: str, marker: str, shift: float) -> None:
+    """Points with intervals; those over psi are joined by a line."""
+    known = [row for row in table if row[name] is not None]
+    for joined in (True, False):
+        part = sorted((row for row in known if (row["psi"] is not None) is joined), key=places.place)
+        x = [places.place(row) + shift for row in part]
+        y = [row[name] for row in part]
+        bounds = [
+            (row[name] - _or(row[f"{name}_low"], row[name]), _or(row[f"{name}_high"], row[name]) - row[name])
+            for row in part
+        ]
+        axes.errorbar(
+            *(x, y), np.maximum(np.array(bounds).reshape(-1, 2).T, 0), color=colour, marker=marker, markersize=4,
+            linestyle="-" if joined else "none", linewidth=1.2, elinewidth=0.8, capsize=2,
+        )  # fmt: skip
+
+
+def _or(value: float | None, other: float) -> float:
+    return other if value is None else value
+
+
+def _shifts(count: int) -> Iterator[float]:
+    return iter(np.linspace(-0.18, 0.18, count) if count > 1 else [0.0])
+
+
+def _key(figure: Figure, strategies: Sequence[str], more: Iterable[Line2D | Patch] = ()) -> None:
+    """One legend for all panels."""
+    handles = []
+    for name in strategies:
+        colour, marker = look(name, strategies)
+        handles.append(Line2D([], [], color=colour, marker=marker, markersize=4, label=name))
+    figure.legend(handles=[*handles, *more], loc="outside lower center", ncols=6)
+
+
+def _yield(results: Results, dataset: str) -> Figure | None:
+    """Flips and valid faults per source against psi, for both centers."""
+    table = _of(results.cells, dataset=dataset, stratum="all")
+    if not table:
+        return None
+    places, strategies = _Truncations(table), _strategies(table)
+    figure, panels = _panels(2, 2, f"{dataset}: flips and valid faults per source")
+    for row, (name, what) in enumerate((("flipped_rate", "flips"), ("valid_rate", "valid faults"))):
+        for column, center in enumerate(CENTERS):
+            axes = panels[row, column]
+            for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
+                own = _of(table, strategy=strategy, center=center)
+                _series(axes, own, places, name, *look(strategy, strategies), shift)
+            axes.set_title(f"{what}, {center} center")
+            places.label(axes)
+            axes.set_ylabel(f"{what} per source" if column == 0 else "")
+        _share_y(panels[row])
+    _key(figure, strategies)
+    return figure
+
+
+def _share_y(panels: Iterable[Axes], percent: bool = True) -> None:
+    """One scale from just below 0, so that points on it are whole."""
+    axes = list(panels)
+    top = max(one.get_ylim()[1] for one in axes)
+    for one in axes:
+        one.set_ylim(-0.03 * top, top)
+        if percent:
+            one.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1))
+
+
+def _cost(results: Results, dataset: str) -> Figure | None:
+    """Sources and queries per valid fault."""
+    table = _of(results.cells, dataset=dataset, stratum="all")
+    if not any(row["valid_faults"] for row in table):
+        return None
+    places, strategies = _Truncations(table), _strategies(table)
+    figure, panels = _panels(2, 2, f"{dataset}: what a valid fault costs (no point = none was found)")
+    for row, what in enumerate(("sources", "queries")):
+        for column, center in enumerate(CENTERS):
+            axes = panels[row, column]
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter("{x:,.0f}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
+                own = _of(table, strategy=strategy, center=center)
+                _series(axes, own, places, f"{what}_per_valid_fault", *look(strategy, strategies), shift)
+            axes.set_title(f"{what} per valid fault, {center} center")
+            places.label(axes)
+            axes.set_ylabel(f"{what} per valid fault" if column == 0 else "")
+        limits = [axes.get_ylim() for axes in panels[row] if axes.containers]
+        for axes in panels[row]:
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    _key(figure, strategies)
+    return figure
+
+
+def _budget(results: Results, dataset: str) -> Figure | None:
+    """Valid faults against queries, without truncation and with that which found most."""
+    table = _of(results.budget, dataset=dataset)
+    if not any(row["valid_faults"] for row in table):
+        return None
+    strategies = _strategies(table)
+    figure, panels = _panels(1, 2, f"{dataset}: valid faults against queries", height=3.0)
+    for column, center in enumerate(CENTERS):
+        axes = panels[0, column]
+        for strategy in strategies:
+            colour, marker = look(strategy, strategies)
+            own = _of(table, strategy=strategy, center=center)
+            for style, curve in zip(("-", "--"), _curves(own), strict=False):
+                x, y = [row["queries"] for row in curve], [row["valid_faults"] for row in curve]
+                axes.plot(x, y, style, color=colour, linewidth=1.3)
+                axes.plot(x[-1:], y[-1:], marker, color=colour, markersize=5)
+                if style == "--":
+                    axes.annotate(
+                        _truncation(curve[0]), (x[-1], y[-1]), xytext=(4, -3), textcoords="offset points", fontsize=7
+                    )
+        axes.set_xscale("symlog", linthresh=100)
+        axes.set_title(f"{center} center")
+        axes.set_xlabel("queries (log scale)")
+        axes.set_ylabel("valid faults" if column == 0 else "")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.margins(x=0.12)
+    _share_y(panels[0], percent=False)
+    styles = [
+        Line2D([], [], color="#444444", linestyle="-", label="no truncation"),
+        Line2D([], [], color="#444444", linestyle="--", label="best truncation"),
+    ]
+    _key(figure, strategies, styles)
+    return figure
+
+
+def _curves(table: Table) -> list[Table]:
+    """The curve without truncation, and that with most valid faults where it is another one."""
+    curves: dict[tuple[Any, Any], Table] = {}
+    for row in table:
+        curves.setdefault((row["truncation"], row["psi"]), []).append(row)
+    plain = [curve for (truncation, _), curve in curves.items() if truncation == "none"]
+    best = max(curves.values(), key=lambda curve: int(curve[-1]["valid_faults"]), default=[])
+    more = [best] if best and best not in plain and best[-1]["valid_faults"] else []
+    return plain + more
+
+
+def _truncation(row: Row) -> str:
+    return f"psi {row['psi']:g}" if row["truncation"] == "fixed" else str(row["truncation"])
+
+
+def _validity(results: Results, dataset: str) -> Figure | None:
+    """Flips of each cell, and how many of them pass each gate."""
+    table = _of(results.cells, dataset=dataset, stratum="all")
+    if not any(row["flipped"] for row in table):
+        return None
+    places = _Truncations(table)
+    strategies = [name for name in _strategies(table) if any(row["flipped"] for row in _of(table, strategy=name))]
+    gates = [gate for gate in GATE_COLOURS if any(row[gate] is not None for row in table)]
+    figure, panels = _panels(len(strategies), 2, f"{dataset}: flips, and those of them that pass each gate", height=2.3)
+    for row, strategy in enumerate(strategies):
+        for column, center in enumerate(CENTERS):
+            axes = panels[row, column]
+            for cell in _of(table, strategy=strategy, center=center):
+                _bars(axes, cell, places.place(cell), gates)
+            axes.set_title(f"{strategy}, {center} center")
+            places.label(axes)
+            axes.set_ylabel("per source" if column == 0 else "")
+        _share_y(panels[row])
+    handles = [
+        Patch(color="#D0D0D0", label="flips"),
+        *(Patch(color=GATE_COLOURS[g], label=GATE_NAMES[g]) for g in gates),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    return figure
+
+
+def _bars(axes: Axes, cell: Row, place: float, gates: Sequence[str]) -> None:
+    axes.bar(place, cell["flipped"] / cell["sources"], 0.86, color="#D0D0D0")
+    width = 0.76 / len(gates)
+    for number, gate in enumerate(gates):
+        height = (cell[gate] or 0) / cell["sources"]
+        axes.bar(place - 0.38 + (number + 0.5) * width, height, width * 0.9, color=GATE_COLOURS[gate])
+
+
+def _classes(results: Results, dataset: str) -> Figure | None:
+    """From which class to which: flips over all truncations, for both centers."""
+    table = _of(results.classes, dataset=dataset)
+    strategies = [name for name in _strategies(table) if name != "sampling"] or _strategies(table)
+    if not table:
+        return None
+    names = results.study["datasets"][dataset]["class_names"]
+    figure, panels = _panels(len(strategies), 2, f"{dataset}: class of the source and answer to the flip", height=3.5)
+    for row, strategy in enumerate(strategies):
+        for column, center in enumerate(CENTERS):
+            _matrix(panels[row, column], _of(table, strategy=strategy, center=center), names)
+            panels[row, column].set_title(f"{strategy}, {center} center: flips (valid), all truncations", fontsize=8)
+    return figure
+
+
+def _matrix(axes: Axes, table: Table, names: Sequence[str]) -> None:
+    flips, valid = np.zeros((2, len(names), len(names)), dtype=int)
+    for row in table:
+        flips[row["label"], row["predicted"]] += row["flipped"]
+        valid[row["label"], row["predicted"]] += row["valid_faults"]
+    axes.imshow(np.sqrt(flips), cmap="Blues", vmin=0)
+    for label, predicted in np.argwhere(flips):
+        count, good = flips[label, predicted], valid[label, predicted]
+        colour = "white" if np.sqrt(count) > 0.6 * np.sqrt(flips.max()) else "black"
+        text = f"{count}\n({good})" if good else str(count)
+        axes.text(predicted, label, text, ha="center", va="center", fontsize=5, color=colour)
+    axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_xlabel("answer of the SUT")
+    axes.set_ylabel("class of the source")
+    axes.grid(visible=False)
+
+
+FIGURES: dict[str, Callable[[Results, str], Figure | None]] = {
+    "yield": _yield,
+    "cost": _cost,
+    "budget": _budget,
+    "validity": _validity,
+    "classes": _classes,
+}

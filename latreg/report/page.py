@@ -1,0 +1,136 @@
+"""One html page that holds everything, and opens without a network."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from latreg.files import replacing
+from latreg.report import digest, figures, text
+from latreg.report.results import STRATA, Results, Row
+
+CAPTIONS = {
+    "yield": (
+        "Flips and valid faults per source",
+        "Wrong answers (above) and valid faults (below) per source against psi; bars are 95 % Wilson intervals. Left "
+        "towards the mean of all classes, right towards the mean of the class. random sweeps psi on from that of the "
+        "source, down to 0.55 as published, so small psi leave it nothing to sweep.",
+    ),
+    "cost": (
+        "What a valid fault costs",
+        "Sources and queries per valid fault on a logarithmic scale; bars are 95 % bootstrap intervals, open above "
+        "where resamples had no fault at all.",
+    ),
+    "budget": (
+        "Valid faults against queries",
+        "In the order of the search: without truncation, and with the truncation that found most.",
+    ),
+    "validity": (
+        "From flips to valid faults",
+        "Grey: flips per source. Coloured: those of them that pass each gate, and that pass all of them. A fault that "
+        "sampling draws is its own source, and so always similar to it.",
+    ),
+    "classes": (
+        "From which class to which",
+        "Flips by class of the source and answer of the SUT, summed over truncations; valid faults in brackets.",
+    ),
+}
+COLUMNS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is shown
+    ("sources", "sources", "number"),
+    ("accepted", "accepted_rate", "percent"),
+    ("flipped, per source", "flipped_rate", "rate"),
+    ("similar, of flips", "screened_share", "percent"),
+    ("in distribution, of flips", "in_distribution_share", "percent"),
+    ("label kept, of flips", "label_kept_share", "rate"),
+    ("valid faults", "valid_faults", "number"),
+    ("valid, per source", "valid_rate", "rate"),
+    ("sources per valid fault", "sources_per_valid_fault", "value"),
+    ("queries per valid fault", "queries_per_valid_fault", "value"),
+    ("boundary margin, median", "margin_median", "value"),
+    ("bracket, median", "bracket_median", "value"),
+    ("SSIM, median", "ssim_median", "value"),
+    ("class pairs", "class_pairs", "number"),
+)
+
+
+def write_figures(results: Results, folder: Path) -> dict[str, bytes]:
+    """Write each figure as PDF and PNG; returns the PNG files by name.
+
+    Raises:
+        LatregError: the folder cannot be written.
+    """
+    pictures: dict[str, bytes] = {}
+    for name, figure in figures.draw(results).items():
+        for kind in ("pdf", "png"):
+            content = figures.render(figure, kind)
+            with replacing(folder / f"{name}.{kind}") as file:
+                file.write(content)
+        pictures[name] = content
+    return pictures
+
+
+def write_page(results: Results, pictures: Mapping[str, bytes], path: Path) -> None:
+    """Write the page.
+
+    Raises:
+        LatregError: it cannot be written.
+    """
+    with replacing(path) as file:
+        file.write(page(results, pictures).encode())
+
+
+def page(results: Results, pictures: Mapping[str, bytes]) -> str:
+    """The page as html, with all pictures inside."""
+    environment = Environment(
+        loader=PackageLoader("latreg.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(text=text, digest=digest, strata=STRATA)
+    return environment.get_template("page.html.jinja").render(
+        study=results.study,
+        claims=results.claims,
+        tests=len(results.comparisons),
+        best=digest.best(results),
+        datasets=[_dataset(results, pictures, name) for name in results.study["datasets"]],
+        columns=COLUMNS + _measured(results),
+    )
+
+
+def _dataset(results: Results, pictures: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    """Everything about one data set."""
+    shown = [(kind, f"{kind}_{name}") for kind in CAPTIONS if f"{kind}_{name}" in pictures]
+    return {
+        "name": name,
+        "of": results.study["datasets"][name],
+        "cells": [row for row in results.cells if row["dataset"] == name],
+        "figures": [
+            {"title": CAPTIONS[kind][0], "caption": CAPTIONS[kind][1], "uri": data_uri(pictures[file])}
+            for kind, file in shown
+        ],
+        "gallery": _groups([row for row in results.gallery if row["dataset"] == name]),
+    }
+
+
+def _groups(gallery: list[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in gallery:
+        groups.setdefault(f"{row['strategy']}, {row['center']} center", []).append(row)
+    return groups
+
+
+def _measured(results: Results) -> tuple[tuple[str, str, str], ...]:
+    """The numbers that come from metrics.json: diversity and the like."""
+    names = list(results.cells[0]) if results.cells else []
+    behind = names[names.index("class_pairs") + 1 :] if names else []
+    known = [name for name in behind if any(row[name] is not None for row in results.cells)]
+    return tuple((name.replace("_", " "), name, "number") for name in known)
+
+
+def data_uri(png: bytes) -> str:
+    """A picture that needs no file."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,0 +1,129 @@
+"""The results of a study as small text files, in a stable order: all that figures and the page read.
+
+cells.csv        one row per cell and stratum: counts, rates, costs, medians, with intervals
+budget.csv       valid faults against queries spent
+classes.csv      from which class to which
+comparisons.csv  every test behind the claims
+claims.json      the claims with their verdicts
+gallery.json     some pairs as pictures (PNG as base64)
+study.json       settings, weights, versions, commands, notes
+"""
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from latreg.errors import LatregError
+from latreg.files import replacing
+
+VERSION = 1  # of the tables; count up when they change
+STRATA = ("all", "confident", "uncertain")  # of the cells
+DIGITS = 6  # significant ones of a number
+
+Row = dict[str, Any]
+Table = list[Row]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables by the names of their files."""
+
+    study: Row
+    cells: Table
+    budget: Table
+    classes: Table
+    comparisons: Table
+    claims: Table
+    gallery: Table
+
+
+_JSON = ("study", "claims", "gallery")
+_NAMES = [field.name for field in fields(Results)]
+
+
+def write(results: Results, folder: Path) -> None:
+    """Write all files of a folder, each whole or not at all.
+
+    Raises:
+        LatregError: the folder cannot be written.
+    """
+    for name in _NAMES:
+        content = getattr(results, name)
+        text = _to_json(name, content) if name in _JSON else _to_csv(content)
+        with replacing(_path(folder, name)) as file:
+            file.write(text.encode())
+
+
+def read(folder: Path) -> Results:
+    """What `write` wrote.
+
+    Raises:
+        LatregError: a file is missing, damaged, or of another version.
+    """
+    tables: dict[str, Any] = {}
+    for name in _NAMES:
+        path = _path(folder, name)
+        try:
+            text = path.read_text()
+            tables[name] = _from_json(text, path) if name in _JSON else _from_csv(text)
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise LatregError(f"expected the results of a study in {folder}, but {path.name}: {error}") from error
+    return Results(**tables)
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.{'json' if name in _JSON else 'csv'}"
+
+
+def _to_json(name: str, content: Any) -> str:
+    return json.dumps({"version": VERSION, name: _rounded(content)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _from_json(text: str, path: Path) -> Any:
+    document = json.loads(text)
+    version = document.get("version") if isinstance(document, dict) else None
+    if version != VERSION:
+        raise LatregError(f"expected results of version {VERSION} in {path}, got version {version}")
+    return document[path.stem]
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers with DIGITS significant digits, at any depth; JSON has no infinity, so that becomes None."""
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return _parse(_cell(value)) if isinstance(value, float) else value
+
+
+def _to_csv(table: Table) -> str:
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in table for name in row))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_cell(row.get(name)) for name in names] for row in table)
+    return text.getvalue()
+
+
+def _from_csv(text: str) -> Table:
+    return [{name: _parse(cell) for name, cell in row.items()} for row in csv.DictReader(io.StringIO(text))]
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
+
+
+def _parse(cell: str) -> Any:
+    """A number where it looks like one, None where it is empty."""
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            pass
+    return {"True": True, "False": False, "": None}.get(cell, cell)

@@ -1,0 +1,320 @@
+"""Finished searches as they lie on disk: which cell of the study each belongs to, and its rows without images."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from numpy.typing import NDArray
+
+from latreg import records
+from latreg.errors import LatregError
+from latreg.interfaces import BoundaryRecord
+from latreg.runfolder import flatten, read_config, read_status
+
+# Settings that name the cell, or decide which sources are searched and how fast, but not how a source is searched.
+_OF_THE_CELL = ("dataset", "strategy.name", "truncation.mode", "truncation.psi", "truncation.direction")
+_OF_THE_SOURCES = ("search.sources_per_class", "search.first_z_seed", "search.classes", "search.shard")
+_OF_THE_MACHINE = (
+    *("device", "resume", "name", "stage", "trainer", "tracking", "evaluation"),
+    *("search.workers", "search.chunk", "search.concurrency", "search.part_size"),
+    *("validity.judge_batch", "generator.training", "classifier.training", "validity.training"),
+)
+_DATASETS = ("mnist", "fashion_mnist", "cifar10")
+_STRATEGIES = ("sampling", "random", "mixing", "hunt")
+_CENTERS = ("global", "class")
+_ADAPTIVE = ("salvage", "minimal")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is compared: the same sources under one strategy and truncation.
+
+    psi is None for adaptive truncation, whose direction is `truncation`. `variant` tells runs apart that differ in
+    other settings only; it names these.
+    """
+
+    dataset: str
+    strategy: str
+    truncation: str  # none | fixed | salvage | minimal
+    psi: float | None
+    center: str
+    variant: str = ""
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Sorts cells as they are shown."""
+        return (
+            *(_place(self.dataset, _DATASETS), _place(self.strategy, _STRATEGIES), _place(self.center, _CENTERS)),
+            *(_place(self.truncation, _ADAPTIVE) if self.psi is None else (-1, ""), self.psi or 0.0),
+            *(self.truncation, self.variant),
+        )
+
+
+def _place(name: str, known: Sequence[str]) -> tuple[int, str]:
+    return (known.index(name) if name in known else len(known), name)
+
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Columns of records, one row per source; a flag is 0 or 1, None is nan."""
+
+    run: Column  # number of the run, in the order in which runs were read
+    row: Column  # number of the row in it
+    label: Column
+    z_seed: Column
+    accepted: Column
+    confident: Column  # the stratum
+    queries: Column
+    stopped_by_budget: Column
+    flipped: Column
+    valid_fault: Column
+    predicted: Column
+    bracket: Column
+    last_margin: Column
+    first_margin: Column
+    ssim: Column
+    screened: Column
+    in_distribution: Column
+    label_kept: Column
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def where(self, index: NDArray[Any]) -> Self:
+        """The rows that a mask or an array of positions names."""
+        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def sources(self) -> list[tuple[int, int]]:
+        """Class and z_seed of each row."""
+        return list(zip(self.label.astype(int).tolist(), self.z_seed.astype(int).tolist(), strict=True))
+
+    def paired(self, other: Self) -> tuple[Self, Self]:
+        """The rows of the sources that both have, in one order."""
+        positions = [{source: i for i, source in enumerate(rows.sources())} for rows in (self, other)]
+        common = sorted(positions[0].keys() & positions[1].keys())
+        first, second = (np.array([where[source] for source in common], dtype=int) for where in positions)
+        return self.where(first), other.where(second)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """All rows of several, in their order."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+
+def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
+    """Which rows are of a stratum; `all` is one too."""
+    mask: NDArray[np.bool_] = rows.confident == (stratum == "confident")
+    return mask | (stratum == "all")
+
+
+_READ = [f.name for f in fields(Rows) if f.name not in ("run", "row", "confident")]
+
+
+def read_rows(run_dir: Path, number: int) -> Rows:
+    """The columns of a run.
+
+    Raises:
+        LatregError: the records are missing, damaged or of another version.
+    """
+    table = records.read_columns(run_dir, [*_READ, "stratum"])
+    columns = {name: table.column(name).cast(pa.float64()).to_numpy() for name in _READ}
+    stratum = np.array(table.column("stratum").to_pylist(), dtype=object)
+    n = len(stratum)
+    confident = (stratum == "confident").astype(float)
+    return Rows(run=np.full(n, float(number)), row=np.arange(n, dtype=float), confident=confident, **columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One finished search."""
+
+    path: Path
+    cell: Cell
+    config: Mapping[str, Any]
+    status: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    command: str
+    rows: Rows
+
+    def records(self, numbers: Sequence[int]) -> list[BoundaryRecord]:
+        """Rows with their images."""
+        return records.read_rows(self.path, numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """All runs by cell, in the order in which they are shown, and what a reader should know of them."""
+
+    runs: Sequence[Run]
+    cells: Mapping[Cell, Rows]
+    notes: Sequence[str]
+
+
+def read_study(paths: Sequence[Path]) -> Study:
+    """Every finished search in and below these folders.
+
+    Unfinished runs and those of other stages are left out, which a note says.
+
+    Raises:
+        LatregError: there is no finished search, its files cannot be read or are of another version, or a source is
+            there twice under the same settings.
+    """
+    folders = find_runs(paths)
+    notes: list[str] = []
+    runs: list[Run] = []
+    for folder in folders:
+        config, status = read_config(folder), read_status(folder)
+        if reason := _left_out(config, status):
+            notes.append(f"Left out: {short(folder)} {reason}.")
+        else:
+            runs.append(_read_run(folder, config, status, len(runs)))
+    if not runs:
+        raise LatregError(f"expected finished searches in {_listed(paths)}, got {' '.join(notes) or 'no runs at all'}")
+    runs = _with_variants(runs)
+    notes += _uneven(runs)
+    ordered = sorted({run.cell for run in runs}, key=lambda cell: cell.order)
+    cells = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}
+    return Study(runs, cells, notes + _other_sources(cells))
+
+
+def find_runs(paths: Sequence[Path]) -> list[Path]:
+    """The folders with a status.json, in and below the given ones, each once.
+
+    Raises:
+        LatregError: a path is no folder.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise LatregError(f"expected a run's folder, or one that holds runs, got {path}, which is no folder")
+        for status in sorted(path.rglob("status.json"), key=_natural):
+            found.setdefault(status.parent.resolve(), status.parent)
+    return list(found.values())
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Job 10 comes after job 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in path.parts]
+
+
+def short(folder: Path) -> str:
+    """The end of a path, which names a run without naming the machine."""
+    return "/".join(folder.resolve().parts[-3:])
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
+
+
+def _left_out(config: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
+    if config.get("stage", "search") != "search":
+        return f"is no search but a {config['stage']}"
+    if not config:
+        return "has no config.yaml"
+    if (state := status.get("state")) != "done":
+        return f"is not finished (its state is {state})"
+    return None
+
+
+def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], number: int) -> Run:
+    try:
+        cell = _cell_of(config)
+        metrics = json.loads((folder / "metrics.json").read_text())
+    except KeyError as error:
+        raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
+    except (OSError, ValueError) as error:
+        raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
+    return Run(folder, cell, config, status, metrics, _command(folder), read_rows(folder, number))
+
+
+def _cell_of(config: Mapping[str, Any]) -> Cell:
+    truncation = config["truncation"]
+    mode = truncation["mode"]
+    psi = {"none": 1.0, "adaptive": None}.get(mode, truncation.get("psi"))
+    name = truncation["direction"] if mode == "adaptive" else mode
+    return Cell(config["dataset"]["name"], config["strategy"]["name"], name, psi, truncation["center"])
+
+
+def _command(folder: Path) -> str:
+    """What made the run, as far as Hydra noted it; "" where it did not."""
+    path = folder / ".hydra" / "overrides.yaml"
+    overrides = yaml.safe_load(path.read_text()) if path.is_file() else []
+    return " ".join(["python -m latreg.run", *overrides]) if overrides else ""
+
+
+# ---- runs that differ
+
+
+def _settings(run: Run, ignored: Sequence[str]) -> dict[str, Any]:
+    """The flat settings that decide how a source is searched, and the weights."""
+    flat = {key: repr(value) for key, value in flatten(run.config, ".").items()}
+    flat |= {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
+    prefixes = tuple(f"{name}." for name in ignored)
+    return {key: value for key, value in flat.items() if not f"{key}.".startswith(prefixes)}
+
+
+def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys in which they differ."""
+    keys = sorted({key for one in settings for key in one})
+    return [key for key in keys if len({one.get(key) for one in settings}) > 1]
+
+
+def _with_variants(runs: Sequence[Run]) -> list[Run]:
+    """Runs of one cell that differ in some other setting become variants of it."""
+    named: list[Run] = []
+    for run in runs:
+        settings = [_settings(r, (*_OF_THE_SOURCES, *_OF_THE_MACHINE)) for r in runs if r.cell == run.cell]
+        own = _settings(run, (*_OF_THE_SOURCES, *_OF_THE_MACHINE))
+        variant = ", ".join(f"{key}={own.get(key)}" for key in _varying(settings))
+        named.append(replace(run, cell=replace(run.cell, variant=variant)))
+    return named
+
+
+def _uneven(runs: Sequence[Run]) -> list[str]:
+    """A note for each setting in which runs of a data set differ beside what is compared."""
+    notes = []
+    for dataset in dict.fromkeys(run.cell.dataset for run in runs):
+        ignored = (*_OF_THE_CELL, *_OF_THE_SOURCES, *_OF_THE_MACHINE, "strategy", "truncation")
+        settings = [_settings(run, ignored) for run in runs if run.cell.dataset == dataset]
+        for key in _varying(settings):
+            values = sorted({str(one.get(key)) for one in settings})
+            notes.append(f"Runs of {dataset} differ in {key} ({', '.join(values)}): compare with care.")
+    return notes
+
+
+def _pooled(runs: Sequence[Run]) -> Rows:
+    """The rows of the runs of one cell.
+
+    Raises:
+        LatregError: a source is there twice.
+    """
+    seen: dict[tuple[int, int], Run] = {}
+    for run in runs:
+        for source in run.rows.sources():
+            if source in seen:
+                raise LatregError(
+                    f"expected each source once under the same settings, but class {source[0]}, z_seed {source[1]} "
+                    f"is in {seen[source].path} and in {run.path}: give one of them"
+                )
+            seen[source] = run
+    return Rows.joined([run.rows for run in runs])
+
+
+def _other_sources(cells: Mapping[Cell, Rows]) -> list[str]:
+    """A note for each data set whose cells do not have the same sources."""
+    sources: dict[str, set[frozenset[tuple[int, int]]]] = {}
+    for cell, rows in cells.items():
+        sources.setdefault(cell.dataset, set()).add(frozenset(rows.sources()))
+    return [
+        f"Cells of {dataset} have different sources; paired comparisons use those that both have."
+        for dataset, sets in sources.items()
+        if len(sets) > 1
+    ]

@@ -1,0 +1,73 @@
+"""The numbers in the text of the study: the part between two markers is written from the results, never by hand."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from latreg.errors import LatregError
+from latreg.files import replacing
+from latreg.report import digest, text
+from latreg.report.results import Results
+
+BEGIN, END = "<!-- results: begin, written by `make figures` -->", "<!-- results: end -->"
+
+
+def update(path: Path, results: Results, pictures: Mapping[str, bytes]) -> None:
+    """Replace the marked part of a Markdown file, and put the pictures that it shows into `figures` beside it.
+
+    Raises:
+        LatregError: the file is missing or has no markers, or cannot be written.
+    """
+    try:
+        before, rest = path.read_text().split(BEGIN)
+        _, after = rest.split(END)
+    except (OSError, ValueError) as error:
+        raise LatregError(f"expected {path} with the lines {BEGIN!r} and {END!r}, each once") from error
+    with replacing(path) as file:
+        file.write(f"{before}{BEGIN}\n{section(results)}{END}{after}".encode())
+    for name in _shown(results):
+        if name in pictures:
+            with replacing(path.parent / "figures" / f"{name}.png") as file:
+                file.write(pictures[name])
+
+
+def section(results: Results) -> str:
+    """Claims, best searches and pictures as Markdown."""
+    lines = ["", *_extent(results), "", "### Claims", "", "| claim | verdict |", "|---|---|"]
+    lines += [f"| ({claim['number']}) {claim['statement']} | **{claim['verdict']}** |" for claim in results.claims]
+    for claim in results.claims:
+        lines += ["", f"**({claim['number']}) {claim['statement']}** {claim['measured']}", ""]
+        for answer in claim["datasets"]:
+            lines.append(f"- {answer['dataset']}: **{answer['verdict']}**; {digest.sentence(answer)}.")
+    lines += ["", "### Where to start", "", "| data set | aim | search | valid faults | sources per | queries per |"]
+    lines += ["|---|---|---|---|---|---|", *map(_start, digest.best(results))]
+    for name in _shown(results):
+        lines += ["", f"![Flips and valid faults per source against psi]({f'figures/{name}.png'})"]
+    return "\n".join(lines) + "\n\n"
+
+
+def _extent(results: Results) -> list[str]:
+    study = results.study
+    lines = [
+        f"{study['runs']} runs, {study['sources']:,} searches of sources, {study['queries']:,} queries, "
+        f"{study['seconds'] / 3600:.1f} hours."
+    ]
+    for name, of in study["datasets"].items():
+        sources = " to ".join(f"{n:,}" for n in sorted(set(of["sources"])))
+        limits, gates = ", ".join(map(str, of["queries_per_source"])), "; ".join(of["gates"]).replace("_", " ")
+        lines.append(
+            f"- {name}: {sources} sources, at most {limits} queries each; a valid fault is a flip that is {gates}."
+        )
+    return [lines[0], "", *lines[1:], *(f"- {note}" for note in study["notes"])]
+
+
+def _start(row: dict[str, object]) -> str:
+    cell = row["cell"]
+    if not isinstance(cell, dict):
+        return f"| {row['dataset']} | {row['aim']} | no valid fault was found | | | |"
+    costs = [text.value(cell, f"{what}_per_valid_fault") for what in ("sources", "queries")]
+    found = f"{cell['valid_faults']} of {cell['sources']:,}"
+    return f"| {row['dataset']} | {row['aim']} | {digest.cell_name(cell)} | {found} | {' | '.join(costs)} |"
+
+
+def _shown(results: Results) -> list[str]:
+    return [f"yield_{dataset}" for dataset in results.study["datasets"]]

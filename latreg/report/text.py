@@ -1,0 +1,72 @@
+"""Numbers as people read them. None, which is "not defined" or "not measured", is a dash."""
+
+from typing import Any
+
+Row = dict[str, Any]
+DASH = "–"
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, thousands with a comma."""
+    if value is None:
+        return DASH
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as a percentage."""
+    return DASH if value is None else f"{100 * value:.{digits}f} %"
+
+
+def rate(row: Row, name: str) -> str:
+    """A share with its interval."""
+    if row[name] is None:
+        return DASH
+    return f"{percent(row[name])} ({100 * row[f'{name}_low']:.1f} to {100 * row[f'{name}_high']:.1f})"
+
+
+def value(row: Row, name: str) -> str:
+    """A number with its interval; an open end is one that resampling found to be infinite."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if row[name] is None or low is None:
+        return number(row[name])
+    return f"{number(row[name])} ({number(low)} to {number(high) if high is not None else '∞'})"
+
+
+def p_value(p: float | None) -> str:
+    """p, as an upper bound where it is very small."""
+    if p is None:
+        return DASH
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def truncation(row: Row) -> str:
+    """none, psi 0.7, salvage."""
+    return f"psi {row['psi']:g}" if row["truncation"] == "fixed" else str(row["truncation"])
+
+
+def compared(row: Row, side: str) -> str:
+    """The value of one side of a comparison in its unit."""
+    found = row[f"value_{side}"]
+    return percent(found) if _of_shares(row) else number(found)
+
+
+def effect(row: Row) -> str:
+    """The effect of a comparison with its interval, in its unit."""
+    low, high = row["low"], row["high"]
+    if _of_shares(row):
+        bounds = "" if low is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+        return f"{100 * row['effect']:+.1f} points{bounds}"
+    bounds = "" if low is None else f" ({number(low)} to {number(high) if high is not None else '∞'})"
+    return f"{'× ' if row['effect_name'] == 'ratio' else ''}{number(row['effect'])}{bounds}"
+
+
+def _of_shares(row: Row) -> bool:
+    return row["effect_name"] in ("difference of rates", "difference of shares")
+
+
+def counts(row: Row) -> str:
+    """How many both sides of a comparison have."""
+    return f"{row['n_first']:,}" if row["n_first"] == row["n_second"] else f"{row['n_first']:,} and {row['n_second']:,}"

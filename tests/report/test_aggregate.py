@@ -1,0 +1,94 @@
+"""The numbers of a cell, counted by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from latreg.metrics import summarize as run_metrics
+from latreg.report import aggregate
+from tests.report.studies import make_run, read, sources, with_faults
+
+
+def cells(folder):
+    return {row["stratum"]: row for row in aggregate.cell_rows(read(folder))}
+
+
+def test_a_cell_by_hand(tmp_path):
+    rows = with_faults(20, 4, 1)
+    rows[0] = replace(rows[0], screened=False)
+    make_run(tmp_path / "a", rows)
+    row = cells(tmp_path)["all"]
+    counts = ("sources", "accepted", "flipped", "screened", "label_kept", "all_gates", "valid_faults", "queries")
+    assert [row[name] for name in counts] == [20, 20, 5, 4, 4, 3, 4, 200]
+    assert row["valid_rate"] == 0.2
+    assert row["valid_rate_low"] == pytest.approx(0.0807, abs=1e-4)  # Wilson of 4 in 20
+    assert row["label_kept_share"] == 0.8
+    assert (row["sources_per_valid_fault"], row["queries_per_valid_fault"]) == (5, 50)
+    assert row["sources_per_valid_fault_low"] < 5 < row["sources_per_valid_fault_high"]
+    assert row["margin_median"] == 0.2
+    assert row["class_pairs"] == 3
+
+
+def test_counts_are_those_of_the_run(tmp_path):
+    rows = with_faults(20, 4, 1)
+    make_run(tmp_path / "a", rows)
+    row, expected = cells(tmp_path)["all"], run_metrics(rows)
+    for name in ("sources", "accepted", "flipped", "screened", "in_distribution", "label_kept", "valid_faults"):
+        assert row[name] == expected[name]
+    assert row["queries_per_valid_fault"] == expected["queries_per_valid_fault"]
+    assert row["margin_median"] == expected["boundary_margin_median"]
+    assert row["diversity"] == pytest.approx(expected["diversity"])
+
+
+def test_strata_add_up(tmp_path):
+    make_run(tmp_path / "a", with_faults(21, 5))
+    rows = cells(tmp_path)
+    for name in ("sources", "flipped", "valid_faults", "queries"):
+        assert rows["all"][name] == rows["confident"][name] + rows["uncertain"][name]
+
+
+def test_what_was_not_measured_is_none_and_no_gate(tmp_path):
+    make_run(tmp_path / "a", with_faults(9, 3))
+    row = cells(tmp_path)["all"]
+    assert row["in_distribution"] is None
+    assert row["in_distribution_share"] is None
+    assert row["all_gates"] == 3
+
+
+def test_a_validity_model_counts_where_it_is_there(tmp_path):
+    rows = [replace(row, in_distribution=row.z_seed == 0) for row in with_faults(9, 6)]
+    make_run(tmp_path / "a", rows)
+    row = cells(tmp_path)["all"]
+    assert (row["in_distribution"], row["all_gates"]) == (3, 3)
+
+
+def test_a_cell_without_faults_has_no_costs(tmp_path):
+    make_run(tmp_path / "a", sources(6))
+    row = cells(tmp_path)["all"]
+    assert (row["valid_faults"], row["valid_rate"]) == (0, 0)
+    for name in ("sources_per_valid_fault", "queries_per_valid_fault", "margin_median", "label_kept_share"):
+        assert row[name] is None
+
+
+def test_the_budget_curve_ends_with_everything(tmp_path):
+    make_run(tmp_path / "a", with_faults(60, 7))
+    curve = aggregate.budget_rows(read(tmp_path))
+    assert (curve[0]["queries"], curve[0]["valid_faults"]) == (0, 0)
+    assert (curve[-1]["sources"], curve[-1]["queries"], curve[-1]["valid_faults"]) == (60, 600, 7)
+    assert len(curve) <= aggregate.CURVE_POINTS + 1
+
+
+def test_the_class_matrix_counts_flips_and_valid_ones(tmp_path):
+    make_run(tmp_path / "a", with_faults(12, 4, 2))
+    rows = aggregate.class_rows(read(tmp_path))
+    assert [(r["label"], r["predicted"], r["flipped"], r["valid_faults"]) for r in rows] == [
+        (0, 1, 2, 2),
+        (1, 2, 2, 1),
+        (2, 0, 2, 1),
+    ]
+
+
+def test_the_summary_names_no_place_on_this_machine(tmp_path):
+    make_run(tmp_path / "a", sources(6))
+    make_run(tmp_path / "b", sources(6), state="running")
+    assert str(tmp_path) not in str(aggregate.study_summary(read(tmp_path)))

@@ -1,0 +1,112 @@
+"""Which runs are read, and how they are told apart."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from latreg.errors import LatregError
+from latreg.report.runs import find_runs, read_study
+from tests.report.studies import make_run, make_study, read, sources, with_faults
+
+
+def test_runs_are_found_at_any_depth_once_and_in_natural_order(tmp_path):
+    for name in ("sweep/10", "sweep/9", "deep/er/sweep/0"):
+        make_run(tmp_path / name, sources(3))
+    found = find_runs([tmp_path / "sweep", tmp_path, tmp_path / "sweep" / "9"])
+    assert [folder.relative_to(tmp_path).as_posix() for folder in found] == ["sweep/9", "sweep/10", "deep/er/sweep/0"]
+
+
+def test_cells_are_those_of_the_configuration(tmp_path):
+    make_run(tmp_path / "0", sources(3), "random", "none", "class")
+    make_run(tmp_path / "1", sources(3), "random", 0.7)
+    make_run(tmp_path / "2", sources(3), "sampling", "minimal", dataset="cifar10")
+    cells = [(c.dataset, c.strategy, c.truncation, c.psi, c.center, c.variant) for c in read(tmp_path).cells]
+    assert cells == [
+        ("mnist", "random", "fixed", 0.7, "global", ""),
+        ("mnist", "random", "none", 1.0, "class", ""),
+        ("cifar10", "sampling", "minimal", None, "global", ""),
+    ]
+
+
+def test_an_unfinished_run_and_a_training_are_left_out_and_named(tmp_path):
+    make_run(tmp_path / "good", sources(3))
+    make_run(tmp_path / "bad", sources(3), state="running")
+    make_run(tmp_path / "training", sources(3), stage="train_classifier")
+    study = read(tmp_path)
+    assert len(study.runs) == 1
+    notes = " ".join(study.notes)
+    assert "bad is not finished (its state is running)" in notes
+    assert "training is no search but a train_classifier" in notes
+
+
+def test_nothing_but_unfinished_runs_is_an_error_that_names_them(tmp_path):
+    make_run(tmp_path / "bad", sources(3), state="failed")
+    with pytest.raises(LatregError, match=r"expected finished searches in .*bad is not finished"):
+        read(tmp_path)
+
+
+def test_no_runs_at_all(tmp_path):
+    with pytest.raises(LatregError, match="got no runs at all"):
+        read(tmp_path)
+    with pytest.raises(LatregError, match="which is no folder"):
+        read_study([tmp_path / "missing"])
+
+
+def test_records_of_another_version_are_refused_by_name(tmp_path):
+    make_run(tmp_path / "new", sources(3))
+    old = make_run(tmp_path / "old", sources(3)) / "records" / "part-00000.parquet"
+    table = pq.read_table(old)
+    metadata = table.schema.metadata | {b"latreg_records_version": b"0"}
+    pq.write_table(table.replace_schema_metadata(metadata), old)
+    with pytest.raises(LatregError, match=r"expected records of version \d+ .*old.*got version 0"):
+        read(tmp_path)
+
+
+def test_shards_are_pooled_and_a_source_that_is_there_twice_is_refused(tmp_path):
+    rows = with_faults(12, 2)
+    make_run(tmp_path / "a", rows[:6], search={"shard": "1/2"})
+    make_run(tmp_path / "b", rows[6:], search={"shard": "2/2"})
+    (pooled,) = read(tmp_path).cells.values()
+    assert len(pooled) == 12
+    make_run(tmp_path / "c", rows[:1])
+    with pytest.raises(LatregError, match=r"class 0, z_seed 0 is in .*give one of them"):
+        read(tmp_path)
+
+
+def test_runs_that_differ_in_another_setting_are_variants_with_a_note(tmp_path):
+    make_run(tmp_path / "a", sources(6))
+    make_run(tmp_path / "b", sources(6), search={"max_queries_per_source": 200})
+    make_run(tmp_path / "c", sources(6), "random")
+    study = read(tmp_path)
+    variants = [cell.variant for cell in study.cells]
+    assert variants == ["", "search.max_queries_per_source=200", "search.max_queries_per_source=50"]
+    assert "Runs of mnist differ in search.max_queries_per_source (200, 50): compare with care." in study.notes
+
+
+def test_other_weights_and_other_sources_are_noted(tmp_path):
+    make_run(tmp_path / "a", sources(6))
+    make_run(tmp_path / "b", sources(3), "random", weights={"sut": "t" * 64})
+    notes = " ".join(read(tmp_path).notes)
+    assert "Runs of mnist differ in weights.sut" in notes
+    assert "Cells of mnist have different sources" in notes
+
+
+def test_a_study_of_equal_settings_has_no_notes(tmp_path):
+    assert list(read(make_study(tmp_path, 12 * 5)).notes) == []
+
+
+def test_pairs_have_the_same_sources(tmp_path):
+    make_run(tmp_path / "a", sources(9)[::-1])
+    make_run(tmp_path / "b", sources(6), "random")
+    first, second = read(tmp_path).cells.values()
+    paired = first.paired(second)
+    assert paired[0].sources() == paired[1].sources() == sorted(first.sources())
+    assert len(paired[0]) == 6
+
+
+def test_a_damaged_metrics_file_is_named(tmp_path):
+    run = make_run(tmp_path / "a", sources(3))
+    (run / "metrics.json").write_text(json.dumps({})[:1])
+    with pytest.raises(LatregError, match=r"expected the metrics\.json of a finished search"):
+        read(tmp_path)
