@@ -3,6 +3,8 @@
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 WORKERS ?= 2
 DEMO := mnist_random mnist_mixing
+STUDY ?= multirun/paper/$(shell date +%Y-%m-%d_%H-%M-%S)
+STUDY := $(STUDY)
 
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
@@ -11,7 +13,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow lint types bench demo build clean
+.PHONY: help setup test test-slow lint types bench demo paper figures build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,14 @@ demo: $(INSTALLED) ## Search boundary inputs on MNIST with the shipped weights, 
 		$(PY) -m latreg.replay $$folder; \
 		echo "See $$folder/examples.png"; \
 	done
+
+paper: $(INSTALLED) ## Run the study (hours), WORKERS searches at a time; interrupted: make paper STUDY=multirun/paper/<time>
+	OMP_NUM_THREADS=1 $(PY) -m latreg.run +experiment=paper hydra.sweep.dir=$(STUDY) resume=true \
+		hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
+	$(PY) -m latreg.report $(STUDY) --results results -o report --study docs/study.md
+
+figures: $(INSTALLED) ## Draw figures and page from results/ into report/, and the numbers into docs/study.md
+	$(PY) -m latreg.report --results results -o report --study docs/study.md
 
 build: $(INSTALLED) ## Build the wheel, with conf/ and the shipped weights inside
 	$(PY) -m build --wheel

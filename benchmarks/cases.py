@@ -101,7 +101,8 @@ def even_out(classifier: Classifier, images: Tensor) -> None:
     logits = classifier(to_unit(images))
     scale = LOGIT_SCALE / logits.std(dim=0)
     head.weight.mul_(scale[:, None])
-    head.bias.sub_(logits.mean(dim=0)).mul_(scale)
+    bias = torch.zeros(len(scale), device=scale.device) if head.bias is None else head.bias
+    head.bias = nn.Parameter((bias - logits.mean(dim=0)) * scale)
 
 
 def render(generator: StyleGAN2, sources: Sequence[Source]) -> Tensor:
