@@ -23,6 +23,7 @@ from latreg.errors import LatregError
 from latreg.generator.own import load_own_generator
 from latreg.generator.pretrained import load_generator
 from latreg.interfaces import SUT, Generator, Source, Strategy
+from latreg.search.choosing import CHOSEN_FROM, choose_uncertain
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits
 from latreg.search.labelling import label_sources
@@ -206,6 +207,8 @@ def check_search(cfg: Config, generator: Generator) -> None:
             raise LatregError(f"search.classes must be within 0 .. {generator.num_classes - 1}, got {label}")
     if not 0 <= search.first_z_seed <= 2**32 - search.sources_per_class:
         raise LatregError(f"search.first_z_seed must be within 0 .. 2^32, got {search.first_z_seed}")
+    if search.uncertain_per_class:
+        check_chosen(search, generator)
     for psi in getattr(cfg.strategy, "psi_grid", []):
         check_psi("strategy.psi_grid", psi)
     for layer in (layer for layers in getattr(cfg.strategy, "layer_sets", []) for layer in layers):
@@ -215,16 +218,43 @@ def check_search(cfg: Config, generator: Generator) -> None:
         raise LatregError(f"strategy.until must be flipped, screened or valid, got {until!r}")
 
 
+def check_chosen(search: SearchConfig, generator: Generator) -> None:
+    """Refuse to choose what cannot be told apart from what is drawn."""
+    if search.uncertain_per_class < 0:
+        raise LatregError(f"search.uncertain_per_class must be at least 0, got {search.uncertain_per_class}")
+    if not generator.conditional:
+        raise LatregError("search.uncertain_per_class needs a generator that knows classes, got one that does not")
+    for key, limit in (("sources_per_class", CHOSEN_FROM), ("first_z_seed", 2**31)):
+        if getattr(search, key) > limit:
+            raise LatregError(
+                f"search.{key} must be at most {limit} with uncertain_per_class, got {getattr(search, key)}"
+            )
+
+
 def find_sources(cfg: Config, parts: Parts) -> list[Source]:
-    """Those that the configuration asks for; where the generator knows no classes, the judge names them, else the SUT."""
+    """Those that the configuration asks for; the judge names their classes where the generator knows none."""
     search, generator = cfg.search, parts.generator
     if generator.conditional:
-        return make_sources(search, generator.num_classes)
+        return make_sources(search, generator.num_classes) + chosen_sources(search, parts)
     psi = cfg.truncation.psi if cfg.truncation.mode == "fixed" else 1.0
     classes = list(range(generator.num_classes)) if search.classes is None else search.classes
     sure = cfg.validity.min_judge_confidence
     return label_sources(
         parts.renderer, parts.judge or parts.sut, classes, search.sources_per_class, search.first_z_seed, psi, sure
+    )
+
+
+def chosen_sources(search: SearchConfig, parts: Parts) -> list[Source]:
+    """The uncertain sources that are searched beside those that are drawn."""
+    if not search.uncertain_per_class:
+        return []
+    return choose_uncertain(
+        parts.engine.evaluate,
+        BaselineGate(search.min_confidence, search.min_margin),
+        list(range(parts.generator.num_classes)) if search.classes is None else search.classes,
+        search.uncertain_per_class,
+        search.first_z_seed,
+        search.confident_below,
     )
 
 

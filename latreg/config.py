@@ -290,6 +290,7 @@ class SearchConfig:
     sources_per_class: int = 20
     classes: list[int] | None = None  # None = all
     first_z_seed: int = 0
+    uncertain_per_class: int = 0  # further sources that are chosen: accepted and uncertain without truncation
     min_confidence: float = 0.0  # the baseline gate: argmax is c, p[c] and margin at least these
     min_margin: float = 0.0
     confident_below: float = 0.01  # a source is confident where its second class has less than this probability

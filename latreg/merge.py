@@ -13,6 +13,7 @@ from latreg.errors import LatregError
 from latreg.files import check_empty, writing
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.runfolder import RunFolder, differences, read_config, read_sources, read_status, write_sources
+from latreg.search.choosing import split_chosen
 
 MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
 
@@ -59,7 +60,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
         records.write_part(output, index, ordered[first : first + cfg.search.part_size])
     seconds = sum(json.loads((run_dir / "metrics.json").read_text())["seconds"] for run_dir in run_dirs)
-    results = metrics.summarize(ordered, seconds)
+    results = metrics.summarize(*split_chosen(ordered, cfg.search.first_z_seed), seconds)
     with writing(output):
         strips.examples_image(ordered, output / "examples.png")
     folder.write_json("metrics.json", results)

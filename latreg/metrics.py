@@ -15,14 +15,19 @@ from latreg.interfaces import BoundaryRecord
 STRATA = ("confident", "uncertain")
 
 
-def summarize(records: Sequence[BoundaryRecord], seconds: float | None = None) -> dict[str, Any]:
+def summarize(
+    records: Sequence[BoundaryRecord], chosen: Sequence[BoundaryRecord] = (), seconds: float | None = None
+) -> dict[str, Any]:
     """The content of metrics.json.
 
     Args:
-        records: of one run.
+        records: of the drawn sources of one run.
+        chosen: of the sources that were chosen beside them; where there are some, they are a stratum of their own.
         seconds: wall-clock time of the search. It cannot be split by stratum, so there it is None.
     """
     strata = {name: _summarize([r for r in records if r.stratum == name], None) for name in STRATA}
+    if chosen:
+        strata["chosen"] = _summarize(chosen, None)
     return _summarize(records, seconds) | {"strata": strata}
 
 

@@ -17,7 +17,11 @@ def versions() -> dict[str, str]:
 
 
 def command(cfg: Config) -> str:
-    """The command line of this job, or that of its experiment where Hydra did not start it."""
+    """The command line of this job, or that of its experiment where Hydra did not start it.
+
+    Without `resume`, which changes no result.
+    """
     if not HydraConfig.initialized():
         return f"python -m latreg.run +experiment={cfg.name}"
-    return " ".join(["python -m latreg.run", *HydraConfig.get().overrides.task])
+    given = [one for one in HydraConfig.get().overrides.task if not one.startswith("resume=")]
+    return " ".join(["python -m latreg.run", *given])

@@ -132,7 +132,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
 
 
 def write_sources(folder: "RunFolder", sources: Sequence[Source]) -> None:
-    """Keep the sources whose classes no setting tells, since a judge has seen them, for those who join shards."""
+    """Keep sources that no setting tells, since a judge named their classes or the SUT was unsure, to join shards."""
     folder.write_json("sources.json", {"sources": [[source.label, source.z_seed] for source in sources]})
 
 

@@ -29,6 +29,7 @@ from latreg.interfaces import BoundaryRecord, Source
 from latreg.probe import check_sut
 from latreg.progress import SearchProgress
 from latreg.runfolder import RunFolder, write_sources
+from latreg.search.choosing import split_chosen
 from latreg.tracking import Tracker, lightning_logger
 from latreg.validity.training import train_validity
 from latreg.weights import probe_path
@@ -84,7 +85,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     folder.status(weights=ids)
     check_sut(cfg, parts.sut)
     wanted = find_sources(cfg, parts)
-    if not parts.generator.conditional:
+    if not parts.generator.conditional or cfg.search.uncertain_per_class:
         write_sources(folder, wanted)
     sources = shard_of(wanted, cfg.search.shard)
     check_resumed(saved, sources, ids, folder.path)
@@ -99,7 +100,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
                 progress.advance(record)
                 count += 1
         found = read_in_order(folder.path, sources, count)
-        results = metrics.summarize(found, folder.seconds())
+        results = metrics.summarize(*split_chosen(found, cfg.search.first_z_seed), folder.seconds())
         with writing(folder.path):
             strips.examples_image(found, folder.path / "examples.png")
         tracker.finish(results, ids)

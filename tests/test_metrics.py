@@ -51,7 +51,7 @@ def test_strata_add_up_and_have_the_same_numbers():
 @pytest.mark.parametrize("records", [[], [record(queries=0)], [fault()], RECORDS])
 @pytest.mark.parametrize("seconds", [None, 0.0, 1.0])
 def test_is_strict_json_without_nan(records, seconds):
-    metrics = summarize(records, seconds)
+    metrics = summarize(records, seconds=seconds)
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
 
 

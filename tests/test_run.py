@@ -93,6 +93,7 @@ BAD_INPUT = [
     ("dataset.class_names=[a,b]", "c_dim 2, got 10"),
     ("search.classes=[10]", "search.classes must be within 0 .. 9, got 10"),
     ("search.sources_per_class=0", "search.sources_per_class must be at least 1, got 0"),
+    ("search.uncertain_per_class=-1", "search.uncertain_per_class must be at least 0, got -1"),
     ("search.shard=3/2", "search.shard must be k/n with k = 1 .. n, got '3/2'"),
     ("search.workers=0", "search.workers must be at least 1, got 0"),
     ("search.workers=2 search.max_queries=10", "search.max_queries needs search.workers=1, got 2 workers"),
@@ -243,6 +244,20 @@ def test_workers_and_shards_find_the_same_records(cli, tmp_path):
     merged, alone = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("merged", "whole"))
     assert {**merged, "seconds": 0, "queries_per_second": 0} == {**alone, "seconds": 0, "queries_per_second": 0}
     assert replay.main([str(tmp_path / "merged")]) == 0
+
+
+def test_uncertain_sources_are_chosen_counted_apart_and_merged(cli, tmp_path):
+    command = ("+experiment=mnist_sampling", *TINY, "search.uncertain_per_class=2")
+    for name, changes in (("whole", []), ("a", ["search.shard=1/2"]), ("b", ["search.shard=2/2"])):
+        assert cli(*command, f"hydra.run.dir={tmp_path / name}", *changes)[0] == 0
+    metrics = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    assert metrics["sources"] == 2
+    assert metrics["strata"]["chosen"]["sources"] == metrics["strata"]["chosen"]["accepted"] == 4
+    found = list(read_records(tmp_path / "whole"))
+    assert len(found) == 6
+    assert all(record.accepted and record.stratum == "uncertain" for record in found[2:])
+    assert merge.main([str(tmp_path / "a"), str(tmp_path / "b"), "-o", str(tmp_path / "merged")]) == 0
+    assert outcomes(tmp_path / "merged") == outcomes(tmp_path / "whole")
 
 
 class TestMergeRefuses:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from latreg import metrics
-from latreg.report.results import STRATA
-from latreg.report.runs import Cell, Column, Rows, Run, Study, in_stratum
+from latreg.report.results import CHOSEN, STRATA
+from latreg.report.runs import Cell, Column, Rows, Run, Study
 from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
 
 GATES = ("screened", "in_distribution", "label_kept")
@@ -31,12 +31,10 @@ def key(cell: Cell) -> Row:
 def cell_rows(study: Study) -> list[Row]:
     """cells.csv: one row per cell and stratum. A number that is not defined or was not measured is None."""
     return [
-        key(cell)
-        | {"stratum": stratum}
-        | summarize(rows.where(in_stratum(rows, stratum)))
-        | _from_metrics(study, cell, stratum)
-        for cell, rows in study.cells.items()
+        key(cell) | {"stratum": stratum} | summarize(study.rows(cell, stratum)) | _from_metrics(study, cell, stratum)
+        for cell in study.cells
         for stratum in STRATA
+        if stratum != CHOSEN or len(study.chosen[cell])
     ]
 
 

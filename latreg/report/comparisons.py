@@ -11,7 +11,8 @@ import numpy as np
 
 from latreg.errors import LatregError
 from latreg.report import statistics
-from latreg.report.runs import Cell, Column, Rows, Study, in_stratum
+from latreg.report.results import CHOSEN
+from latreg.report.runs import Cell, Column, Rows, Study
 
 Row = dict[str, Any]
 MAX_FAULTS = 2000  # of a cell whose pairwise distances are compared
@@ -31,9 +32,8 @@ def per_source(
 
     The stratum of a source is that which it has in the first cell.
     """
-    rows = study.cells[first].paired(study.cells[second])
-    mask = in_stratum(rows[0], stratum)
-    a, b = (flag(own)[mask] for own in rows)
+    rows = study.rows(first, stratum).paired(study.rows(second, CHOSEN if stratum == CHOSEN else "all"))
+    a, b = (flag(own) for own in rows)
     if not len(a):
         return None
     interval = statistics.bootstrap(lambda x, y: x.mean(-1) - y.mean(-1), a, b)

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latreg.files import replacing
 from latreg.report import digest, figures, text
-from latreg.report.results import STRATA, Results, Row
+from latreg.report.results import CHOSEN, Results, Row
 
 CAPTIONS = {
     "yield": (
@@ -54,6 +54,13 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is show
     ("class pairs", "class_pairs", "number"),
 )
 
+STRATUM_TITLES = {
+    "all": "All drawn sources",
+    "confident": "Drawn sources of which the classifier is confident",
+    "uncertain": "Drawn sources of which the classifier is uncertain",
+    CHOSEN: "Sources chosen because the classifier is uncertain of them without truncation",
+}
+
 
 def write_figures(results: Results, folder: Path) -> dict[str, bytes]:
     """Write each figure as PDF and PNG; returns the PNG files by name.
@@ -90,7 +97,7 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(text=text, digest=digest, strata=STRATA)
+    environment.globals.update(text=text, digest=digest, strata=STRATUM_TITLES)
     return environment.get_template("page.html.jinja").render(
         study=results.study,
         claims=results.claims,

@@ -21,7 +21,8 @@ from latreg.errors import LatregError
 from latreg.files import replacing
 
 VERSION = 1  # of the tables; count up when they change
-STRATA = ("all", "confident", "uncertain")  # of the cells
+CHOSEN = "chosen"  # the sources that were chosen because the SUT is not sure of them; all others were drawn
+STRATA = ("all", "confident", "uncertain", CHOSEN)  # of the cells
 DIGITS = 6  # significant ones of a number
 
 Row = dict[str, Any]

@@ -14,11 +14,19 @@ from numpy.typing import NDArray
 from latreg import records
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
+from latreg.report.results import CHOSEN
 from latreg.runfolder import flatten, read_config, read_status
+from latreg.search.choosing import CHOSEN_FROM
 
 # Settings that name the cell, or decide which sources are searched and how fast, but not how a source is searched.
 _OF_THE_CELL = ("dataset", "strategy.name", "truncation.mode", "truncation.psi", "truncation.direction")
-_OF_THE_SOURCES = ("search.sources_per_class", "search.first_z_seed", "search.classes", "search.shard")
+_OF_THE_SOURCES = (
+    "search.sources_per_class",
+    "search.first_z_seed",
+    "search.classes",
+    "search.shard",
+    "search.uncertain_per_class",
+)
 _OF_THE_MACHINE = (
     *("device", "resume", "name", "stage", "trainer", "tracking", "evaluation"),
     *("search.workers", "search.chunk", "search.concurrency", "search.part_size"),
@@ -72,6 +80,7 @@ class Rows:
     z_seed: Column
     accepted: Column
     confident: Column  # the stratum
+    chosen: Column  # no drawn source, but one that was chosen because the SUT is not sure of it
     queries: Column
     stopped_by_budget: Column
     flipped: Column
@@ -115,11 +124,11 @@ def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
     return mask | (stratum == "all")
 
 
-_READ = [f.name for f in fields(Rows) if f.name not in ("run", "row", "confident")]
+_READ = [f.name for f in fields(Rows) if f.name not in ("run", "row", "confident", "chosen")]
 
 
-def read_rows(run_dir: Path, number: int) -> Rows:
-    """The columns of a run.
+def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
+    """The columns of a run whose drawn sources begin at first_z_seed.
 
     Raises:
         LatregError: the records are missing, damaged or of another version.
@@ -129,7 +138,9 @@ def read_rows(run_dir: Path, number: int) -> Rows:
     stratum = np.array(table.column("stratum").to_pylist(), dtype=object)
     n = len(stratum)
     confident = (stratum == "confident").astype(float)
-    return Rows(run=np.full(n, float(number)), row=np.arange(n, dtype=float), confident=confident, **columns)
+    chosen = (columns["z_seed"] >= first_z_seed + CHOSEN_FROM).astype(float)
+    places = {"run": np.full(n, float(number)), "row": np.arange(n, dtype=float)}
+    return Rows(**places, confident=confident, chosen=chosen, **columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +165,16 @@ class Study:
     """All runs by cell, in the order in which they are shown, and what a reader should know of them."""
 
     runs: Sequence[Run]
-    cells: Mapping[Cell, Rows]
+    cells: Mapping[Cell, Rows]  # of drawn sources
+    chosen: Mapping[Cell, Rows]  # of chosen ones
     notes: Sequence[str]
+
+    def rows(self, cell: Cell, stratum: str = "all") -> Rows:
+        """The rows of a cell in a stratum; `all` are the drawn sources."""
+        if stratum == CHOSEN:
+            return self.chosen[cell]
+        rows = self.cells[cell]
+        return rows.where(in_stratum(rows, stratum))
 
 
 def read_study(paths: Sequence[Path]) -> Study:
@@ -181,8 +200,9 @@ def read_study(paths: Sequence[Path]) -> Study:
     runs = _with_variants(runs)
     notes += _uneven(runs)
     ordered = sorted({run.cell for run in runs}, key=lambda cell: cell.order)
-    cells = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}
-    return Study(runs, cells, notes + _other_sources(cells))
+    found = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}
+    cells, chosen = ({cell: rows.where(rows.chosen == flag) for cell, rows in found.items()} for flag in (0, 1))
+    return Study(runs, cells, chosen, notes + _other_sources(cells))
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -228,11 +248,12 @@ def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], numb
     try:
         cell = _cell_of(config)
         metrics = json.loads((folder / "metrics.json").read_text())
+        rows = read_rows(folder, number, config["search"].get("first_z_seed", 0))
     except KeyError as error:
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
     except (OSError, ValueError) as error:
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
-    return Run(folder, cell, config, status, metrics, _command(folder), read_rows(folder, number))
+    return Run(folder, cell, config, status, metrics, _command(folder), rows)
 
 
 def _cell_of(config: Mapping[str, Any]) -> Cell:

@@ -63,7 +63,7 @@ def make_run(folder, records, strategy="mixing", truncation="none", center="glob
     OmegaConf.save(config, folder / "config.yaml")
     status = {"state": "done", "seconds": 2.0, "weights": {"sut": "s" * 64}, "versions": {"latreg": "0"}} | changes
     (folder / "status.json").write_text(json.dumps(status))
-    (folder / "metrics.json").write_text(json.dumps(summarize(records, 2.0)))
+    (folder / "metrics.json").write_text(json.dumps(summarize(records, seconds=2.0)))
     write_part(folder, 0, records)
     return folder
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from latreg.metrics import summarize as run_metrics
-from latreg.report import aggregate
+from latreg.report import aggregate, comparisons
+from latreg.search.choosing import CHOSEN_FROM
 from tests.report.studies import make_run, read, sources, with_faults
 
 
@@ -45,6 +46,19 @@ def test_strata_add_up(tmp_path):
     rows = cells(tmp_path)
     for name in ("sources", "flipped", "valid_faults", "queries"):
         assert rows["all"][name] == rows["confident"][name] + rows["uncertain"][name]
+
+
+def test_chosen_sources_are_a_stratum_of_their_own(tmp_path):
+    chosen = [replace(r, z_seed=r.z_seed + CHOSEN_FROM) for r in with_faults(9, 4)]
+    make_run(tmp_path / "a", with_faults(21, 5) + chosen)
+    rows = cells(tmp_path)
+    assert [(rows[name]["sources"], rows[name]["valid_faults"]) for name in ("all", "chosen")] == [(21, 5), (9, 4)]
+    assert rows["all"]["sources"] == rows["confident"]["sources"] + rows["uncertain"]["sources"]
+    make_run(tmp_path / "b", with_faults(21, 1) + chosen[:6], "random")
+    compared = comparisons.per_source(
+        study := read(tmp_path), *study.cells, "faults", lambda r: r.valid_fault, "chosen"
+    )
+    assert (compared["n_first"], compared["n_second"]) == (6, 6)
 
 
 def test_what_was_not_measured_is_none_and_no_gate(tmp_path):
