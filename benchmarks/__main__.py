@@ -20,6 +20,7 @@ from benchmarks.cases import Case, cifar512, configured_strategy, small
 from benchmarks.contest import Workload, contest
 from benchmarks.measure import Clock, convolution_peak, machine
 from latreg.allocation import keep_freed_memory
+from latreg.metrics import aligned
 
 ROUNDS = 7  # of the measurement of the synthesis alone
 COLUMNS = (
@@ -32,6 +33,15 @@ COLUMNS = (
     "engine_gflops",
     "ratio",
     "agree",
+)
+SYNTHESIS_COLUMNS = (
+    "case",
+    "chunk",
+    "gflop_per_image",
+    "images_per_second",
+    "gflops",
+    "convolution_peak_gflops",
+    "peak_share",
 )
 
 
@@ -92,8 +102,10 @@ def synthesis(case: Case, clock: Clock) -> dict[str, Any]:
 
 
 def as_text(results: dict[str, Any]) -> str:
-    """The table."""
-    return json.dumps(results, indent=1)
+    """What the numbers were measured on, and both tables."""
+    tables = [(COLUMNS, results["rows"]), (SYNTHESIS_COLUMNS, results["synthesis"])]
+    texts = [aligned([names, *([row[name] for name in names] for row in rows)]) for names, rows in tables]
+    return "\n\n".join([results["machine"], *texts])
 
 
 if __name__ == "__main__":
