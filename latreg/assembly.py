@@ -1,6 +1,6 @@
 """Builds the parts of a search from its configuration, and refuses a configuration that cannot work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -39,6 +39,8 @@ CHUNK = {"cpu": 16, "cuda": 512}  # images per forward pass: on a CPU every larg
 CPU_CHUNKS = (8, 32)  # fewer are slowed down by overhead, more by the memory
 STATES_PER_SOURCE = 3  # of each layer: the source's, and some of mixtures
 CPU_MAP = 2**20  # floats of a feature map that suit the caches of a CPU
+
+_CHOSEN: dict[Hashable, list[Source]] = {}  # what the jobs of a multirun in one process need not choose again
 
 
 @dataclass(frozen=True)
@@ -248,14 +250,13 @@ def chosen_sources(search: SearchConfig, parts: Parts) -> list[Source]:
     """The uncertain sources that are searched beside those that are drawn."""
     if not search.uncertain_per_class:
         return []
-    return choose_uncertain(
-        parts.engine.evaluate,
-        BaselineGate(search.min_confidence, search.min_margin),
-        list(range(parts.generator.num_classes)) if search.classes is None else search.classes,
-        search.uncertain_per_class,
-        search.first_z_seed,
-        search.confident_below,
-    )
+    classes = tuple(range(parts.generator.num_classes) if search.classes is None else search.classes)
+    gate = BaselineGate(search.min_confidence, search.min_margin)
+    wanted = (gate, classes, search.uncertain_per_class, search.first_z_seed, search.confident_below)
+    key = (parts.generator.id, parts.sut.id, wanted)
+    if key not in _CHOSEN:
+        _CHOSEN[key] = choose_uncertain(parts.engine.evaluate, *wanted)
+    return _CHOSEN[key]
 
 
 def make_sources(search: SearchConfig, num_classes: int) -> list[Source]:

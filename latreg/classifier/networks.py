@@ -136,6 +136,19 @@ def airbench(channels: int, num_classes: int, widths: Sequence[int] = (64, 256, 
     return nn.Sequential(*layers, *head)
 
 
+def whitened_resnet(channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256)) -> nn.Sequential:
+    """The stem, normalizations and head of `airbench` around one residual block for each width."""
+    stem = WhiteningConv2d(channels)
+    layers: list[nn.Module] = [stem, nn.GELU()]
+    before = stem.out_channels
+    for width in widths:
+        layers += [_identity_conv(before, width), nn.MaxPool2d(2), UnscaledBatchNorm2d(width), nn.GELU()]
+        layers.append(_UnscaledResidual(width))
+        before = width
+    head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), _Scale(1 / 9), nn.Linear(before, num_classes, bias=False)]
+    return nn.Sequential(*layers, *head)
+
+
 def mobilenet(
     channels: int,
     num_classes: int,
@@ -175,6 +188,7 @@ NETWORKS: dict[str, Callable[..., nn.Sequential]] = {
     "resnet": resnet,
     "vgg": vgg,
     "airbench": airbench,
+    "whitened_resnet": whitened_resnet,
     "mobilenet": mobilenet,
     "densenet": densenet,
 }
@@ -223,6 +237,17 @@ class _Scale(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.factor * x
+
+
+class _UnscaledResidual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        convs = (nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(2))
+        first, second = ([conv, UnscaledBatchNorm2d(width)] for conv in convs)
+        self.body = nn.Sequential(*first, nn.GELU(), *second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x + self.body(x))
 
 
 class _ResidualBlock(nn.Module):

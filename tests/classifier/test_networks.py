@@ -38,7 +38,7 @@ def test_normalizes_inside(name: str) -> None:
 
 
 def test_unknown_network_is_named() -> None:
-    with pytest.raises(LatregError, match="must be one of airbench, densenet, mobilenet, resnet, vgg, got 'alexnet'"):
+    with pytest.raises(LatregError, match="must be one of airbench, densenet, mobilenet, resnet, vgg, whitened_resnet, got 'alexnet'"):
         build("alexnet", 1, 10, {})
 
 
