@@ -6,14 +6,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from latreg import metrics, records, strips
-from latreg.assembly import make_sources
-from latreg.config import load_run_config
+from latreg.assembly import load_judge, make_sources
+from latreg.config import Config, load_run_config
 from latreg.errors import LatregError
 from latreg.files import check_empty, writing
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.runfolder import RunFolder, differences, read_config, read_sources, read_status, write_sources
-from latreg.search.choosing import split_chosen
+from latreg.scoring import score
+from latreg.validity.judge import Judge
 
 MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
 
@@ -60,11 +63,12 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
         records.write_part(output, index, ordered[first : first + cfg.search.part_size])
     seconds = sum(json.loads((run_dir / "metrics.json").read_text())["seconds"] for run_dir in run_dirs)
-    results = metrics.summarize(*split_chosen(ordered, cfg.search.first_z_seed), seconds)
+    weights = read_status(run_dirs[0])["weights"]
+    results = score(cfg, ordered, _judge(cfg, weights["judge"]), seconds)
     with writing(output):
         strips.examples_image(ordered, output / "examples.png")
     folder.write_json("metrics.json", results)
-    folder.status(weights=read_status(run_dirs[0])["weights"], merged_from=[str(run_dir) for run_dir in run_dirs])
+    folder.status(weights=weights, merged_from=[str(run_dir) for run_dir in run_dirs])
     folder.done()
     print(metrics.as_text(results))
     print(output)
@@ -85,6 +89,19 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
                 raise LatregError(f"expected each source once, but {source} is in {run_dir} again")
             found[source] = record
     return found
+
+
+def _judge(cfg: Config, id: str | None) -> Judge | None:
+    """The judge of the runs; None where they have none, or its weights are not on this machine any more."""
+    try:
+        judge = load_judge(cfg, torch.device("cpu"))
+    except LatregError as error:
+        print(f"How different the faults are is not measured: {error}", file=sys.stderr)
+        return None
+    if judge is not None and judge.id != id:
+        print("How different the faults are is not measured: the judge has other weights by now", file=sys.stderr)
+        return None
+    return judge
 
 
 if __name__ == "__main__":

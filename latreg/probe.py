@@ -29,7 +29,13 @@ def check_sut(cfg: Config, sut: SUT) -> None:
 
 def probe_images(cfg: Config) -> ImageSet:
     """The test images that are shipped for this purpose, or the first ones of the data set itself."""
+    shipped = shipped_images(cfg)
+    return make_data(cfg.dataset, cfg.run_seed).split("test") if shipped is None else shipped
+
+
+def shipped_images(cfg: Config) -> ImageSet | None:
+    """The test images that are shipped; None where there are none, or where the data set is the user's own."""
     shipped = probe_path(cfg.dataset.name)
-    if shipped.is_file() and cfg.dataset.path is None:
-        return load_probe(shipped, cfg.dataset.resolution)
-    return make_data(cfg.dataset, cfg.run_seed).split("test")
+    if not shipped.is_file() or cfg.dataset.path is not None:
+        return None
+    return load_probe(shipped, cfg.dataset.resolution)

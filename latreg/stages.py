@@ -29,7 +29,7 @@ from latreg.interfaces import BoundaryRecord, Source
 from latreg.probe import check_sut
 from latreg.progress import SearchProgress
 from latreg.runfolder import RunFolder, write_sources
-from latreg.search.choosing import split_chosen
+from latreg.scoring import score
 from latreg.tracking import Tracker, lightning_logger
 from latreg.validity.training import train_validity
 from latreg.weights import probe_path
@@ -100,7 +100,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
                 progress.advance(record)
                 count += 1
         found = read_in_order(folder.path, sources, count)
-        results = metrics.summarize(*split_chosen(found, cfg.search.first_z_seed), folder.seconds())
+        results = score(cfg, found, parts.judge, folder.seconds())
         with writing(folder.path):
             strips.examples_image(found, folder.path / "examples.png")
         tracker.finish(results, ids)

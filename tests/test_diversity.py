@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from latreg.classifier.networks import build
-from latreg.diversity import FaultSpace, group, mean_distance, medoids
+from latreg.diversity import Cells, Diversity, FaultSpace, distances, mean_distance
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,10 @@ def pictures(n):
     return list(rng.integers(0, 256, (n, 1, 16, 16), dtype=np.uint8))
 
 
+def measure(space, images):
+    return space.place(images).measure()
+
+
 def test_distance_is_the_formula_of_lpips_with_weights_of_1(space):
     a, b = (torch.from_numpy(image)[None] for image in pictures(2))
     expected = 0.0
@@ -28,42 +32,59 @@ def test_distance_is_the_formula_of_lpips_with_weights_of_1(space):
     for x, y in zip(*(feature_maps(image / 255) for image in (a, b)), strict=True):
         difference = torch.nn.functional.normalize(x) - torch.nn.functional.normalize(y)
         expected += float(difference.square().sum(dim=1).mean())
-    assert space.measure([a[0].numpy(), b[0].numpy()]).judge_distance == pytest.approx(expected, rel=1e-4)
+    assert measure(space, [a[0].numpy(), b[0].numpy()]).judge_distance == pytest.approx(expected, rel=1e-4)
 
 
 def test_mean_distance_is_over_pairs_of_different_vectors():
     vectors = np.random.default_rng(0).normal(size=(7, 3))
     expected = np.mean([((a - b) ** 2).sum() for a, b in combinations(vectors, 2)])
-    mean, (low, high) = mean_distance(vectors)
+    mean, (low, high) = mean_distance(distances(vectors))
     assert mean == pytest.approx(expected)
     assert low < mean < high
-    assert mean_distance(vectors) == (mean, (low, high))
-    assert mean_distance(vectors[:1]) == (None, None)
-    assert mean_distance(np.ones((4, 3)))[0] == 0
+    assert mean_distance(distances(vectors)) == (mean, [low, high])
+    assert mean_distance(distances(vectors[:1])) == (None, None)
+    assert mean_distance(distances(vectors[:2])) == (pytest.approx(((vectors[0] - vectors[1]) ** 2).sum()), None)
+    assert mean_distance(distances(np.ones((4, 3))))[0] == 0
 
 
 def test_images_all_alike_reach_one_cell_and_form_one_group(space):
     image = pictures(1)[0]
-    alike = space.measure([image] * 30)
+    alike = measure(space, [image] * 30)
     assert alike.judge_distance == pytest.approx(0, abs=1e-12)
     assert (alike.n, alike.cells_reached, alike.cells, alike.groups) == (30, 1, 5, 1)
-    other = space.measure(pictures(30))
+    other = measure(space, pictures(30))
     assert other.judge_distance > 0
     assert other.cells_reached > 1
-    assert 1 < other.groups <= 20
+    assert 1 < other.groups <= 30
 
 
 def test_nothing_found(space):
-    assert space.measure([]).judge_distance is None
-    one = space.measure(pictures(1))
+    assert measure(space, []) == Diversity(0, None, None, 0, 5, 0)
+    one = measure(space, pictures(1))
     assert (one.judge_distance, one.cells_reached, one.groups) == (None, 1, 1)
 
 
-def test_groups_and_what_to_read_of_them():
-    rng = np.random.default_rng(0)
-    features = np.concatenate([rng.normal(size=(n, 2)) * 0.01 + 10 * place for place, n in ((0, 3), (1, 9), (2, 5))])
-    labels = group(features, groups=3)
-    assert [len(set(labels[part])) for part in (slice(0, 3), slice(3, 12), slice(12, 17))] == [1, 1, 1]
-    chosen = medoids(features, labels)
-    assert [3 <= chosen[0] < 12, 12 <= chosen[1] < 17, chosen[2] < 3] == [True] * 3
-    assert len(set(group(features, groups=100))) <= 17
+def test_a_part_of_placed_images_is_measured_as_if_it_were_alone(space):
+    images = pictures(12)
+    mask = np.arange(12) % 3 == 0
+    part, alone = space.place(images).where(mask).measure(), measure(space, images[::3])
+    assert part.judge_distance == pytest.approx(alone.judge_distance)
+    assert part.judge_distance_ci95 == pytest.approx(alone.judge_distance_ci95)
+    assert (part.n, part.cells_reached, part.groups) == (4, alone.cells_reached, alone.groups)
+    assert space.place(images).where(np.zeros(12, dtype=bool)).measure() == measure(space, [])
+
+
+def test_without_real_images_there_are_no_cells(space):
+    bare = FaultSpace(space._network, None)
+    found, nothing = measure(bare, pictures(5)), measure(bare, [])
+    assert found.judge_distance == measure(space, pictures(5)).judge_distance
+    for measured in (found, nothing):
+        assert (measured.cells_reached, measured.cells, measured.groups) == (None, None, None)
+
+
+def test_cells_are_those_of_the_images_that_made_them():
+    places = np.repeat([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]], 20, axis=0)
+    features = places + np.random.default_rng(0).normal(size=places.shape) * 0.1
+    cells = Cells.of(features, 3)
+    assert sorted(cells.centers.round().tolist()) == [[0, 0], [0, 10], [10, 0]]
+    assert 0.1 < cells.apart < 0.3

@@ -36,6 +36,8 @@ def test_every_search_runs_and_replays(cli, experiment, truncation):
     assert status["state"] == "done"
     assert metrics["sources"] == 2
     assert metrics["queries"] == sum(record.queries for record in read_records(folder))
+    assert (metrics["cells"], metrics["strata"]["confident"]["cells"]) == (50, 50)  # of the shipped real images
+    assert (metrics["judge_distance"] is None) == (metrics["valid_faults"] < 2)
     assert replay.main([str(folder)]) == 0
 
 

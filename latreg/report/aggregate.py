@@ -112,11 +112,16 @@ _KNOWN = set(metrics.summarize([])) - {"diversity", "seconds", "queries_per_seco
 
 def _measured(run: Run, stratum: str) -> Row:
     values: Mapping[str, Any] = run.metrics if stratum == "all" else run.metrics.get("strata", {}).get(stratum, {})
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in _KNOWN and (value is None or isinstance(value, int | float))
-    }
+    row: Row = {}
+    for name, value in values.items():
+        if name in _KNOWN:
+            continue
+        if name.endswith("_ci95"):
+            low, high = value or (None, None)
+            row |= {name.replace("_ci95", "_low"): low, name.replace("_ci95", "_high"): high}
+        elif value is None or isinstance(value, int | float):
+            row[name] = value
+    return row
 
 
 def budget_rows(study: Study) -> list[Row]:

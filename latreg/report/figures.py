@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFor
 from latreg.report.results import Results, Row, Table
 
 CENTERS = ("global", "class")
+UNCROWDED = 5  # places on an axis whose names do not touch
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -98,8 +99,9 @@ class _Truncations:
         return len(self.psis) + self.adaptive.index(row["truncation"])
 
     def label(self, axes: Axes) -> None:
-        staggered = ["\n" * ((number + 1) % 2) + name for number, name in enumerate(self.adaptive)]
-        names = [f"{psi:g}" for psi in self.psis] + staggered
+        crowded = len(self.psis) + len(self.adaptive) > UNCROWDED
+        lines = ["\n" * (crowded and number % 2 == 0) for number in range(len(self.adaptive))]
+        names = [f"{psi:g}" for psi in self.psis] + [a + b for a, b in zip(lines, self.adaptive, strict=True)]
         axes.set_xticks(range(len(names)), names, fontsize=8)
         axes.set_xlim(-0.5, len(names) - 0.5)
         if self.adaptive and self.psis:
@@ -128,6 +130,12 @@ def _series(axes: Axes, table: Table, places: _Truncations, name: str, colour: s
             *(x, y), np.maximum(np.array(bounds).reshape(-1, 2).T, 0), color=colour, marker=marker, markersize=4,
             linestyle="-" if joined else "none", linewidth=1.2, elinewidth=0.8, capsize=2,
         )  # fmt: skip
+
+
+def _say_if_empty(axes: Axes, runs: Table) -> None:
+    """An empty panel may look like one in which nothing was found."""
+    if not runs:
+        axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color="#767676")
 
 
 def _or(value: float | None, other: float) -> float:
@@ -160,6 +168,7 @@ def _yield(results: Results, dataset: str) -> Figure | None:
             for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
                 own = _of(table, strategy=strategy, center=center)
                 _series(axes, own, places, name, *look(strategy, strategies), shift)
+            _say_if_empty(axes, _of(table, center=center))
             axes.set_title(f"{what}, {center} center")
             places.label(axes)
             axes.set_ylabel(f"{what} per source" if column == 0 else "")
@@ -195,6 +204,7 @@ def _cost(results: Results, dataset: str) -> Figure | None:
             for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
                 own = _of(table, strategy=strategy, center=center)
                 _series(axes, own, places, f"{what}_per_valid_fault", *look(strategy, strategies), shift)
+            _say_if_empty(axes, _of(table, center=center))
             axes.set_title(f"{what} per valid fault, {center} center")
             places.label(axes)
             axes.set_ylabel(f"{what} per valid fault" if column == 0 else "")
@@ -226,11 +236,12 @@ def _budget(results: Results, dataset: str) -> Figure | None:
                         _truncation(curve[0]), (x[-1], y[-1]), xytext=(4, -3), textcoords="offset points", fontsize=7
                     )
         axes.set_xscale("symlog", linthresh=100)
+        _say_if_empty(axes, _of(table, center=center))
         axes.set_title(f"{center} center")
         axes.set_xlabel("queries (log scale)")
         axes.set_ylabel("valid faults" if column == 0 else "")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.margins(x=0.12)
+        axes.margins(x=0.18)  # room for a name behind the end of a curve
     _share_y(panels[0], percent=False)
     styles = [
         Line2D([], [], color="#444444", linestyle="-", label="no truncation"),
@@ -269,6 +280,7 @@ def _validity(results: Results, dataset: str) -> Figure | None:
             axes = panels[row, column]
             for cell in _of(table, strategy=strategy, center=center):
                 _bars(axes, cell, places.place(cell), gates)
+            _say_if_empty(axes, _of(table, strategy=strategy, center=center))
             axes.set_title(f"{strategy}, {center} center")
             places.label(axes)
             axes.set_ylabel("per source" if column == 0 else "")
@@ -314,7 +326,7 @@ def _matrix(axes: Axes, table: Table, names: Sequence[str]) -> None:
         count, good = flips[label, predicted], valid[label, predicted]
         colour = "white" if np.sqrt(count) > 0.6 * np.sqrt(flips.max()) else "black"
         text = f"{count}\n({good})" if good else str(count)
-        axes.text(predicted, label, text, ha="center", va="center", fontsize=5, color=colour)
+        axes.text(predicted, label, text, ha="center", va="center", fontsize=6, color=colour)
     axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set_xlabel("answer of the SUT")

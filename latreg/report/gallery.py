@@ -9,28 +9,29 @@ import numpy as np
 from PIL import Image
 
 from latreg import strips
+from latreg.groups import Floats, by_centrality, group
 from latreg.interfaces import BoundaryRecord
-from latreg.report.runs import Cell, Rows, Study
+from latreg.report.runs import Cell, Study
 
-VALID, INVALID = 6, 2  # pairs of each kind, per data set, strategy and center
+VALID, INVALID = 8, 2  # groups of each kind, and so pairs, per data set, strategy and center
+CANDIDATES = 300  # flips of each kind that are put into groups; of more, so many at equal distances in their order
+SIDE = 16  # of the thumbnails whose pixels are compared
 
 Row = dict[str, Any]
+Candidate = tuple[Cell, BoundaryRecord]
 
 
 def gallery(study: Study) -> list[Row]:
     """gallery.json: for each data set, strategy and center some valid faults and some flips that are not valid.
 
-    They are spread evenly over all flips in the order of truncations and sources; no source is shown twice. Pairs
-    whose images are missing are left out.
+    The flips of all truncations are put into groups that look alike, and of each group the most central one is shown,
+    the largest group first; no source is shown twice. Pairs whose images are missing are left out.
     """
     shown: list[Row] = []
     for cells in _groups(study):
         taken: set[tuple[int, int]] = set()
         for valid, count in ((1, VALID), (0, INVALID)):
-            for cell, number, row in _spread(study, cells, valid, count, taken):
-                (record,) = study.runs[number].records([row])
-                if record.source_image is not None and record.first_image is not None:
-                    shown.append(_picture(cell, record))
+            shown += _pictures(_candidates(study, cells, valid), count, taken)
     return shown
 
 
@@ -41,23 +42,51 @@ def _groups(study: Study) -> Iterator[list[Cell]]:
     yield from groups.values()
 
 
-def _spread(
-    study: Study, cells: Sequence[Cell], valid: int, count: int, taken: set[tuple[int, int]]
-) -> Iterator[tuple[Cell, int, int]]:
-    """Cell, number of the run, and row in it."""
-    flips: list[tuple[Cell, Rows]] = []
+def _pictures(found: Sequence[Candidate], count: int, taken: set[tuple[int, int]]) -> Iterator[Row]:
+    """Of each of so many groups the most central one whose source is not taken yet."""
+    for members in _alike([record for _, record in found], count):
+        shown = next((found[i] for i in members if _source(found[i]) not in taken), None)
+        if shown is not None:
+            taken.add(_source(shown))
+            yield _picture(*shown) | {"alike": len(members), "of": len(found)}
+
+
+def _source(candidate: Candidate) -> tuple[int, int]:
+    return candidate[1].label, candidate[1].z_seed
+
+
+def _candidates(study: Study, cells: Sequence[Cell], valid: int) -> list[Candidate]:
+    """Flips with their images, in the order of truncations and sources, spread evenly where there are too many."""
+    flips: list[tuple[Cell, int, int]] = []
     for cell in cells:
         rows = study.cells[cell]
-        flips.append((cell, rows.where((rows.flipped == 1) & (rows.valid_fault == valid))))
-    found = [(cell, rows, i) for cell, rows in flips for i in np.lexsort([rows.label, rows.z_seed])]
-    wanted = np.linspace(0, len(found), count, endpoint=False).astype(int)
-    for first in dict.fromkeys(wanted.tolist()):
-        for cell, rows, i in found[first:]:
-            source = rows.sources()[i]
-            if source not in taken:
-                taken.add(source)
-                yield cell, int(rows.run[i]), int(rows.row[i])
-                break
+        rows = rows.where((rows.flipped == 1) & (rows.valid_fault == valid))
+        rows = rows.where(np.lexsort([rows.label, rows.z_seed]))
+        flips += [(cell, int(run), int(row)) for run, row in zip(rows.run, rows.row, strict=True)]
+    n = min(len(flips), CANDIDATES)
+    return list(_with_images(study, [flips[i * len(flips) // n] for i in range(n)]))
+
+
+def _with_images(study: Study, flips: Sequence[tuple[Cell, int, int]]) -> Iterator[Candidate]:
+    """Cell, number of the run and row in it => cell and record; each run is read once."""
+    for number in dict.fromkeys(run for _, run, _ in flips):
+        own = [(cell, row) for cell, run, row in flips if run == number]
+        for (cell, _), record in zip(own, study.runs[number].records([row for _, row in own]), strict=True):
+            if record.source_image is not None and record.first_image is not None:
+                yield cell, record
+
+
+def _alike(flips: Sequence[BoundaryRecord], groups: int) -> list[list[int]]:
+    """The numbers of those whose first wrong images look alike."""
+    looks = np.array([_look(record.first_image) for record in flips if record.first_image is not None])
+    return by_centrality(looks, group(looks, groups)) if len(looks) else []
+
+
+def _look(image: np.ndarray) -> Floats:
+    """An image (1 or 3, H, W) uint8 of any size => the pixels of its thumbnail in colour, on [0, 1]."""
+    pixels = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
+    thumbnail = Image.fromarray(np.ascontiguousarray(pixels)).resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(thumbnail, dtype=np.float64).ravel() / 255
 
 
 def _picture(cell: Cell, record: BoundaryRecord) -> Row:

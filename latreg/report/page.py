@@ -29,8 +29,8 @@ CAPTIONS = {
     ),
     "validity": (
         "From flips to valid faults",
-        "Grey: flips per source. Coloured: those of them that pass each gate, and that pass all of them. A fault that "
-        "sampling draws is its own source, and so always similar to it.",
+        "Grey: flips per source. Coloured: those of them that pass each gate, and that pass all of them; a valid fault "
+        "needs the gates of its run only. A fault that sampling draws is its own source, and so always similar to it.",
     ),
     "classes": (
         "From which class to which",
@@ -53,6 +53,13 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is show
     ("SSIM, median", "ssim_median", "value"),
     ("class pairs", "class_pairs", "number"),
 )
+MEASURED: tuple[tuple[str, str, str], ...] = (  # the same for what comes from metrics.json, where it was measured
+    ("judge distance", "judge_distance", "value"),
+    ("pixel distance", "diversity", "number"),
+    ("cells reached", "cells_reached", "reached"),
+    ("groups", "groups", "number"),
+)
+WITH_OTHERS = ("rate", "value", "reached")  # what reads other columns of the row too
 
 STRATUM_TITLES = {
     "all": "All drawn sources",
@@ -97,7 +104,7 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(text=text, digest=digest, strata=STRATUM_TITLES)
+    environment.globals.update(text=text, digest=digest, strata=STRATUM_TITLES, with_others=WITH_OTHERS)
     return environment.get_template("page.html.jinja").render(
         study=results.study,
         claims=results.claims,
@@ -110,6 +117,7 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
 
 def _dataset(results: Results, pictures: Mapping[str, bytes], name: str) -> dict[str, Any]:
     """Everything about one data set."""
+    gallery = _groups([row for row in results.gallery if row["dataset"] == name])
     shown = [(kind, f"{kind}_{name}") for kind in CAPTIONS if f"{kind}_{name}" in pictures]
     return {
         "name": name,
@@ -119,7 +127,8 @@ def _dataset(results: Results, pictures: Mapping[str, bytes], name: str) -> dict
             {"title": CAPTIONS[kind][0], "caption": CAPTIONS[kind][1], "uri": data_uri(pictures[file])}
             for kind, file in shown
         ],
-        "gallery": _groups([row for row in results.gallery if row["dataset"] == name]),
+        "gallery": gallery,
+        "opened": max(gallery, key=lambda group: sum(row["valid_fault"] for row in gallery[group]), default=None),
     }
 
 
@@ -131,11 +140,13 @@ def _groups(gallery: list[Row]) -> dict[str, list[Row]]:
 
 
 def _measured(results: Results) -> tuple[tuple[str, str, str], ...]:
-    """The numbers that come from metrics.json: diversity and the like."""
+    """The numbers that come from metrics.json: diversity, and then the others under their own names."""
     names = list(results.cells[0]) if results.cells else []
     behind = names[names.index("class_pairs") + 1 :] if names else []
-    known = [name for name in behind if any(row[name] is not None for row in results.cells)]
-    return tuple((name.replace("_", " "), name, "number") for name in known)
+    known = {name for name in behind if any(row[name] is not None for row in results.cells)}
+    parts = {f"{name}{end}" for _, name, _ in MEASURED for end in ("", "_low", "_high")} | {"cells"}
+    others = [(name.replace("_", " "), name, "number") for name in behind if name in known - parts]
+    return (*(column for column in MEASURED if column[1] in known), *others)
 
 
 def data_uri(png: bytes) -> str:

@@ -196,7 +196,8 @@ def read_study(paths: Sequence[Path]) -> Study:
         else:
             runs.append(_read_run(folder, config, status, len(runs)))
     if not runs:
-        raise LatregError(f"expected finished searches in {_listed(paths)}, got {' '.join(notes) or 'no runs at all'}")
+        reasons = " ".join(notes).replace("Left out: ", "") or "there are no runs at all"
+        raise LatregError(f"expected finished searches in {_listed(paths)}, but {reasons}")
     runs = _with_variants(runs)
     notes += _uneven(runs)
     ordered = sorted({run.cell for run in runs}, key=lambda cell: cell.order)

@@ -49,7 +49,7 @@ def _extent(results: Results) -> list[str]:
     study = results.study
     lines = [
         f"{study['runs']} runs, {study['sources']:,} searches of sources, {study['queries']:,} queries, "
-        f"{study['seconds'] / 3600:.1f} hours."
+        f"{text.duration(study['seconds'])}."
     ]
     for name, of in study["datasets"].items():
         sources = " to ".join(f"{n:,}" for n in sorted(set(of["sources"])))

@@ -35,6 +35,11 @@ def value(row: Row, name: str) -> str:
     return f"{number(row[name])} ({number(low)} to {number(high) if high is not None else '∞'})"
 
 
+def reached(row: Row, name: str) -> str:
+    """How many cells of how many."""
+    return DASH if row[name] is None or row["cells"] is None else f"{row[name]} of {row['cells']}"
+
+
 def p_value(p: float | None) -> str:
     """p, as an upper bound where it is very small."""
     if p is None:
@@ -42,9 +47,22 @@ def p_value(p: float | None) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
+def duration(seconds: float) -> str:
+    """Hours, of less than one minutes."""
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
 def truncation(row: Row) -> str:
     """none, psi 0.7, salvage."""
     return f"psi {row['psi']:g}" if row["truncation"] == "fixed" else str(row["truncation"])
+
+
+def truncation_of(pair: Row) -> str:
+    """The truncation of a pair's source; no truncation, psi 0.7, minimal psi 0.8."""
+    if pair["truncation"] == "none":
+        return "no truncation"
+    psi = f"psi {number(pair['source_psi'])}"
+    return psi if pair["truncation"] == "fixed" else f"{pair['truncation']} {psi}"
 
 
 def compared(row: Row, side: str) -> str:

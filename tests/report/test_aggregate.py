@@ -1,5 +1,6 @@
 """The numbers of a cell, counted by hand."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -39,6 +40,21 @@ def test_counts_are_those_of_the_run(tmp_path):
     assert row["queries_per_valid_fault"] == expected["queries_per_valid_fault"]
     assert row["margin_median"] == expected["boundary_margin_median"]
     assert row["diversity"] == pytest.approx(expected["diversity"])
+
+
+def test_what_only_the_run_could_measure_is_carried_over(tmp_path):
+    run = make_run(tmp_path / "a", with_faults(20, 4))
+    found = json.loads((run / "metrics.json").read_text())
+    numbers = {"judge_distance": 2.5, "judge_distance_ci95": [2.0, 3.0], "cells_reached": 3, "cells": 50, "groups": 4}
+    nothing = dict.fromkeys(numbers) | {"cells_reached": 0, "cells": 50, "groups": 0}
+    found |= numbers
+    found["strata"]["confident"] |= nothing
+    (run / "metrics.json").write_text(json.dumps(found))
+    rows = cells(tmp_path)
+    names = ("judge_distance", "judge_distance_low", "judge_distance_high", "cells_reached", "cells", "groups")
+    assert [rows["all"][name] for name in names] == [2.5, 2.0, 3.0, 3, 50, 4]
+    assert [rows["confident"][name] for name in names] == [None, None, None, 0, 50, 0]
+    assert not any(name.endswith("_ci95") for name in rows["all"])
 
 
 def test_strata_add_up(tmp_path):

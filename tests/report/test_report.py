@@ -1,5 +1,6 @@
 """The command from runs, and from results alone, to figures, page and text."""
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from latreg.errors import LatregError
 from latreg.records import write_part
 from latreg.report import __main__ as command
-from latreg.report import figures, page, results, study
+from latreg.report import figures, page, results, study, text
 from latreg.report.gather import gather
 from tests.report.studies import make_run, make_study, sources, with_faults
 
@@ -137,7 +138,11 @@ def test_an_unfinished_run_is_named_on_the_page_and_on_the_terminal(tmp_path, ca
 
 def test_bad_input_is_one_sentence(tmp_path, capsys):
     assert command.main([str(tmp_path), "-o", str(tmp_path / "out")]) == 2
-    assert re.fullmatch(r"expected finished searches in .*, got no runs at all\n", capsys.readouterr().err)
+    assert re.fullmatch(r"expected finished searches in .*, but there are no runs at all\n", capsys.readouterr().err)
+    make_run(tmp_path / "runs" / "a", sources(9), state="running")
+    assert command.main([str(tmp_path / "runs"), "-o", str(tmp_path / "out")]) == 2
+    sentence = r"expected finished searches in .*, but .*/runs/a is not finished \(its state is running\)\.\n"
+    assert re.fullmatch(sentence, capsys.readouterr().err)
     assert command.main(["--results", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
     assert "expected the results of a study" in capsys.readouterr().err
 
@@ -149,6 +154,54 @@ def test_variants_are_drawn_as_strategies_of_their_own(tmp_path):
     drawn = figures.draw(results.read(tmp_path / "results"))["yield_mnist"]
     names = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert names == [f"mixing, search.max_queries_per_source={n}" for n in (200, 50)]
+
+
+def test_a_center_without_runs_is_told_from_one_without_faults(tmp_path):
+    make_run(tmp_path / "runs" / "a", with_faults(30, 5))
+    results.write(gather([tmp_path / "runs"]), tmp_path / "results")
+    drawn = figures.draw(results.read(tmp_path / "results"))
+    for name in ("yield", "cost", "budget", "validity"):
+        with_runs, without = drawn[f"{name}_mnist"].axes[:2]
+        assert "no runs" in [text.get_text() for text in without.texts]
+        assert "no runs" not in [text.get_text() for text in with_runs.texts]
+
+
+def test_what_was_measured_of_diversity_is_a_column(tmp_path):
+    run = make_run(tmp_path / "runs" / "a", with_faults(30, 5))
+    make_run(tmp_path / "runs" / "b", with_faults(30, 5), "random")
+    assert "judge distance</th>" not in page_of(tmp_path, tmp_path / "runs")
+    found = json.loads((run / "metrics.json").read_text())
+    numbers = {"judge_distance": 2.5, "judge_distance_ci95": [2.25, 3.125], "cells_reached": 3, "cells": 50}
+    (run / "metrics.json").write_text(json.dumps(found | numbers | {"groups": 5, "of_my_own": 7}))
+    text = page_of(tmp_path, tmp_path / "runs")
+    headings = re.findall('<th scope="col" class="n">(.*?)</th>', text)
+    assert [
+        heading for heading in dict.fromkeys(headings) if heading in ("of my own", *(h for h, _, _ in page.MEASURED))
+    ] == ["judge distance", "pixel distance", "cells reached", "groups", "of my own"]
+    assert not {"cells", "judge distance low"} & set(headings)
+    assert ">2.5 (2.25 to 3.12)</td>" in text
+    assert ">3 of 50</td>" in text
+
+
+def test_the_pictures_that_are_open_hold_most_valid_faults(tmp_path):
+    make_run(tmp_path / "runs" / "a", with_faults(30, 0, 9), "sampling")
+    make_run(tmp_path / "runs" / "b", with_faults(30, 5), "mixing")
+    text = page_of(tmp_path, tmp_path / "runs")
+    assert "<details open><summary>mixing, global center" in text
+    assert "<details><summary>sampling, global center" in text
+    assert "stands for 1 of 5 valid faults" in text
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0.0 minutes"), (90, "1.5 minutes"), (7200, "2.0 hours")])
+def test_durations(seconds, shown):
+    assert text.duration(seconds) == shown
+
+
+def test_the_truncation_of_a_pair_is_named():
+    pair = {"truncation": "none", "source_psi": 1.0}
+    assert text.truncation_of(pair) == "no truncation"
+    assert text.truncation_of(pair | {"truncation": "fixed", "source_psi": 0.7}) == "psi 0.7"
+    assert text.truncation_of(pair | {"truncation": "minimal", "source_psi": 0.65}) == "minimal psi 0.65"
 
 
 class TestStudyText:

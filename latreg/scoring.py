@@ -1,0 +1,73 @@
+"""The content of a search's metrics.json: the numbers of its records, and how different the judge finds its faults."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latreg import metrics
+from latreg.classifier.sut import TorchSUT
+from latreg.config import Config
+from latreg.interfaces import BoundaryRecord
+from latreg.probe import shipped_images
+from latreg.search.choosing import split_chosen
+from latreg.validity.judge import Judge
+
+if TYPE_CHECKING:  # it needs scipy, which a search does not
+    from latreg.diversity import FaultSpace
+
+log = logging.getLogger(__name__)
+
+MAX_FAULTS = 500  # compared with each other; of more, so many at equal distances in their order
+JUDGED = ("judge_distance", "judge_distance_ci95", "cells_reached", "cells", "groups")  # fields of Diversity
+CHOSEN = "chosen"  # the stratum of its own in metrics.json
+
+
+def score(
+    cfg: Config, found: Sequence[BoundaryRecord], judge: Judge | None, seconds: float | None = None
+) -> dict[str, Any]:
+    """All numbers of a run, in all and by stratum.
+
+    Args:
+        cfg: of the run.
+        found: its records.
+        judge: valid faults are compared in what its first member sees; None = they are not compared.
+        seconds: wall-clock time of the search.
+    """
+    results = metrics.summarize(*split_chosen(found, cfg.search.first_z_seed), seconds)
+    space = fault_space(cfg, judge)
+    drawn, chosen = split_chosen(_faults(found), cfg.search.first_z_seed)
+    strata = np.array([record.stratum for record in drawn] + [CHOSEN] * len(chosen), dtype=object)
+    placed = space.place([image for r in drawn + chosen if (image := r.first_image) is not None]) if space else None
+    for name, part in {"all": results, **results["strata"]}.items():
+        where = strata != CHOSEN if name == "all" else strata == name
+        measured = asdict(placed.where(where).measure()) if placed else {}
+        part.update({number: measured.get(number) for number in JUDGED})
+    return results
+
+
+def fault_space(cfg: Config, judge: Judge | None) -> "FaultSpace | None":
+    """What the first member of the judge sees, with cells of the shipped real images.
+
+    None where there is no such member, or no scipy, which comes with the extra `report`.
+    """
+    member = judge.members[0] if judge else None
+    if not isinstance(member, TorchSUT):
+        return None
+    if find_spec("scipy") is None:
+        log.info("How different the faults are is not measured without scipy: pip install 'latreg[report]'")
+        return None
+    from latreg.diversity import FaultSpace
+
+    shipped = shipped_images(cfg)
+    return FaultSpace(member.network, None if shipped is None else shipped.images)
+
+
+def _faults(found: Sequence[BoundaryRecord]) -> list[BoundaryRecord]:
+    """The valid faults with an image, or MAX_FAULTS of them."""
+    faults = [record for record in found if record.valid_fault and record.first_image is not None]
+    n = min(len(faults), MAX_FAULTS)
+    return [faults[i * len(faults) // n] for i in range(n)]
