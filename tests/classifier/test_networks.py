@@ -38,7 +38,8 @@ def test_normalizes_inside(name: str) -> None:
 
 
 def test_unknown_network_is_named() -> None:
-    with pytest.raises(LatregError, match="must be one of airbench, densenet, mobilenet, resnet, vgg, whitened_resnet, got 'alexnet'"):
+    known = "airbench, densenet, mobilenet, resnet, vgg, whitened_resnet"
+    with pytest.raises(LatregError, match=f"must be one of {known}, got 'alexnet'"):
         build("alexnet", 1, 10, {})
 
 
