@@ -20,7 +20,8 @@ from latreg.generator.importing.stylegan2 import generator_of, half_precision_bl
 from latreg.generator.importing.values import read_pickle
 from latreg.generator.networks import GeneratorNetwork
 
-MISLAID = (TypeError, ValueError, KeyError, AttributeError, RuntimeError)  # a value of another kind than expected
+# What a value of another kind than expected may raise.
+MISLAID = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

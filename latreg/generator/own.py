@@ -18,7 +18,8 @@ def load_own_generator(config: OwnGeneratorConfig, dataset: DatasetConfig, devic
     """Call `_target_(**args, device=device)` and check that the result fulfils the Generator protocol.
 
     Raises:
-        LatregError: it cannot be found or called so, or an attribute, shape, range or value is not what a search needs.
+        LatregError: it cannot be found or called so, it fails, or an attribute, shape, range or value is not what a
+            search needs.
     """
     try:
         target = get_object(config._target_)
@@ -29,9 +30,17 @@ def load_own_generator(config: OwnGeneratorConfig, dataset: DatasetConfig, devic
             f"generator._target_ must be the import path of a callable that takes {arguments}, got {config._target_}: "
             f"{error}"
         ) from error
-    generator: Generator = target(**config.args, device=device)
-    _check_attributes(generator, config._target_, len(dataset.class_names))
-    _check_images(generator, config._target_, dataset)
+    try:
+        generator: Generator = target(**config.args, device=device)
+        _check_attributes(generator, config._target_, len(dataset.class_names))
+        _check_images(generator, config._target_, dataset)
+    except LatregError:
+        raise
+    except Exception as error:  # code of somebody else's may raise anything
+        reason = str(error).split("\n", 1)[0]
+        raise LatregError(
+            f"{config._target_} was expected to give two images, but it failed: {type(error).__name__}: {reason}"
+        ) from error
     return generator
 
 

@@ -15,6 +15,7 @@ from latreg import weights
 from latreg.classifier.adapters import AdaptedSUT, load_classifier
 from latreg.classifier.adapters.adapted import class_order
 from latreg.classifier.adapters.inputs import Inputs, Preset, make_inputs
+from latreg.classifier.adapters.module import read_state
 from latreg.config import (
     CallableClassifierConfig,
     ClassifierConfig,
@@ -211,6 +212,17 @@ def test_refuses_other_files(content: object, message: str, tmp_path: Path) -> N
     torch.save(content, tmp_path / "net.pt")
     with pytest.raises(LatregError, match=message):
         load(TorchClassifierConfig(network=f"{HERE}.Net", weights=str(tmp_path / "net.pt")))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_state_dict_that_was_cut_off_is_one_sentence(zipped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    torch.save(Net().state_dict(), path, _use_new_zipfile_serialization=zipped)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 41):
+        path.write_bytes(whole[:length])
+        with pytest.raises(LatregError, match=r"expected a state_dict in"):
+            read_state(path)
 
 
 class Trap:

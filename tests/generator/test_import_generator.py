@@ -23,7 +23,7 @@ from latreg.generator.pretrained import load_generator
 from latreg.import_generator import import_generator, main
 from latreg.search.latent import truncate
 from latreg.weights import load, read_card
-from tests.generator.published import make_generator, reference_images, reference_w, write
+from tests.generator.published import Persistent, make_generator, reference_images, reference_w, write
 
 TOLERANCE = 1e-4
 OURS = "mapping.w_avg_class"
@@ -142,6 +142,12 @@ def tensor_changes():
     def spoil(state):
         state["synthesis.b8.conv1.bias"][0] = float("nan")
 
+    def flatten(state):
+        state["mapping.embed.weight"] = torch.tensor(1.0)
+
+    def widen(state):
+        state["mapping.fc0.weight"] = torch.zeros(5, 2000)
+
     def refilter(state):
         state["synthesis.b8.conv1.resample_filter"] = torch.full((4, 4), 1 / 16)
 
@@ -150,6 +156,8 @@ def tensor_changes():
         (add, "1 differ: synthesis.b16.conv0.extra is left over"),
         (cut, r"synthesis.b8.torgb.weight must have the shape \(3, 16, 1, 1\), got \(3, 3, 1, 1\)"),
         (spoil, "finite numbers, got others in synthesis.b8.conv1.bias"),
+        (flatten, "must have the tensor mapping.embed.weight, got none"),
+        (widen, "z and w must have 1 to 1024 numbers, got 1995 and 5"),
         (refilter, r"synthesis.b8.conv1.resample_filter must be the filter \[1, 3, 3, 1\]"),
     ]
 
@@ -177,7 +185,12 @@ def setting_changes():
         (set_("synthesis.b8", architecture="resnet"), "synthesis.b8.architecture must be 'skip', got 'resnet'"),
         (set_("synthesis.b8.conv1", activation="relu"), "synthesis.b8.conv1.activation must be 'lrelu', got 'relu'"),
         (set_("synthesis.b8.conv1", use_noise=False), "synthesis.b8.conv1.use_noise must be True, got False"),
-        (set_("synthesis.b8.conv1", conv_clamp=3), "all layers must have the same conv_clamp"),
+        (set_("synthesis.b8.conv1", conv_clamp=3), "all layers must have the same conv_clamp, .*, got 3, None"),
+        *(
+            (set_(f"synthesis.{layers}", conv_clamp=clamp), "conv_clamp, a number above 0 or None, got .*int|-1|nan")
+            for layers in ("b8.conv1",)
+            for clamp in (10**5000, -1, float("nan"))
+        ),
         (set_("mapping.fc1", bias_gain=0.1), r"mapping.fc1 must have the lr_multiplier 0.01, got 0.1"),
         (set_("synthesis", _modules={}), "expected blocks synthesis.b4, b8"),
         (set_("synthesis", _modules=[1]), "expected blocks synthesis.b4, b8"),
@@ -329,6 +342,10 @@ def float_storage():
     return file.getvalue()
 
 
+def counted(content):
+    return struct.pack("<I", len(content)) + content
+
+
 def doubled(times):
     """A list that holds twice a list that holds twice .. : 2^times elements if anyone walks or prints it."""
     value = []
@@ -340,6 +357,16 @@ def doubled(times):
 def nested(depth, opening=b"(", closing=b"t"):
     return b"\x80\x04" + opening * depth + closing * depth
 
+
+def again_and_again(first, repeated, times):
+    """What `first` leaves in the memo is asked for so many times."""
+    return b"\x80\x04" + first + repeated * times + b"."
+
+
+MAKE_SET = b"cbuiltins\nset\nq\x00](" + b"K\x01" * 1000 + b"e\x85q\x01("
+MAKE_STORAGE = b"ctorch.storage\n_load_from_bytes\nq\x00B%b\x85q\x01("
+LONG_INT = b"\x8b" + struct.pack("<i", 10**7) + b"\x7f" * 10**7 + b"q\x00}"
+SAME_HASH = b"".join(b"\x8a\x0b" + (k * (2**61 - 1)).to_bytes(11, "little") + b"N" for k in range(240_000))
 
 BOMBS = {
     "bytes of 2^62": b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"x.",
@@ -360,6 +387,10 @@ BOMBS = {
     "a deep tuple as a key": b"\x80\x04}" + b")" + b"\x85" * 200_000 + b"Ns.",
     "a deep tuple as a type": b"\x80\x04cnumpy\ndtype\n)" + b"\x85" * 200_000 + b"\x85R.",
     "a doubled list": pickle.dumps({"G_ema": doubled(100)}),
+    "a long key again and again": again_and_again(LONG_INT, b"h\x00Ns", 150_000),
+    "keys of one hash": b"\x80\x04}(" + SAME_HASH + b"u.",
+    "a set again and again": again_and_again(MAKE_SET, b"h\x00h\x01R", 160_000),
+    "a storage again and again": again_and_again(MAKE_STORAGE % counted(float_storage()), b"h\x00h\x01R", 150_000),
     "opcodes without end": b"\x80\x04" + b"N0" * 300_000 + b"N.",
 }
 
@@ -368,10 +399,12 @@ BOMBS = {
 def test_bombs_neither_fill_the_memory_nor_take_for_ever(tmp_path, name):
     path = tmp_path / "g.pkl"
     path.write_bytes(BOMBS[name])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF)
     with pytest.raises(LatregError):
         import_generator(path, tmp_path / "out.safetensors")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert after.ru_maxrss - before.ru_maxrss < 300_000  # KiB
+    assert after.ru_utime - before.ru_utime < 10  # s
 
 
 def test_doubled_settings_are_not_printed(tmp_path):
@@ -386,6 +419,41 @@ def test_modules_that_hold_themselves_are_refused(tmp_path):
     blocks = generator.state["_modules"]["synthesis"].state["_modules"]
     blocks["b8"].state["_modules"]["again"] = blocks["b4"]
     with pytest.raises(LatregError, match="expected each module once"):
+        import_generator(write(tmp_path / "g.pkl", generator), tmp_path / "out.safetensors")
+
+
+class Module(Persistent):
+    """One that has nothing but what it is given."""
+
+    def __init__(self, **state):
+        self.class_name, self.state = "Module", state
+
+
+def a_long_name():
+    return [Module(_modules={"long " * 1000: Module()})]
+
+
+def many_modules():
+    return [Module() for _ in range(1000)]
+
+
+def same_tensors():
+    shared = dict.fromkeys((f"p{i}" for i in range(900)), torch.zeros(()))
+    return [Module(_parameters=shared) for _ in range(400)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (a_long_name, "names of at most 100 characters in G_ema, got 'long long"),
+        (many_modules, "at most 500 modules in G_ema, got more"),
+        (same_tensors, "at most 1000 tensors in G_ema, got more"),
+    ],
+)
+def test_names_and_tensors_that_add_up_to_too_much_are_refused(tmp_path, make, message):
+    generator = make_generator(random_state())
+    generator.state["_modules"] |= {f"m{i}": module for i, module in enumerate(make())}
+    with pytest.raises(LatregError, match=message):
         import_generator(write(tmp_path / "g.pkl", generator), tmp_path / "out.safetensors")
 
 

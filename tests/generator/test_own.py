@@ -1,6 +1,7 @@
 """Generators of the user's own, by their import path, and generators that know no classes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,12 @@ def test_the_path_and_the_arguments_are_checked(cli, vae, tmp_path):
         ((generator, target), "missing a required argument: 'weights'"),
         ((generator, target, weights, "+generator.args.size=3"), "that takes weights, size, device"),
         ((generator,), "generator._target_ must be given, but has no value"),
+        ((generator, target, "+generator.args.weights=none.pt"), "it failed: FileNotFoundError: .*none.pt"),
         ((*vae, "stage=train_generator"), "stage=train_generator trains networks of latreg, got generator=own"),
     ):
         code, _, err = cli("dataset=mnist", *changed, *UNCHECKED, f"hydra.run.dir={tmp_path / 'run'}")
         assert code == 1
-        assert message in err
+        assert re.search(message, err), err
 
 
 class Toy(LinearGenerator):
@@ -102,6 +104,7 @@ BAD = [
     ({"w_avg_class": torch.zeros(2, 6)}, r"w_avg_class of .*Toy must have the shape \(3, 6\), got \(2, 6\)"),
     ({"layers": 1}, r"map of .*Toy must have the shape \(2, 8, 6\), got \(2, 1, 6\)"),
     ({"scale": 255.0}, r"synthesize of .*Toy must return images in \[0, 1\], got values from"),
+    ({"layers": "all"}, "Toy was expected to give two images, but it failed: TypeError: .*slice"),
     ({"noise": 0.1}, "must return the same images for the same w: no noise"),
 ]
 

@@ -18,6 +18,7 @@ from latreg.metrics import wilson
 log = logging.getLogger(__name__)
 
 TRIAL_IMAGES = 200  # on which each possible cause is tried
+RANGE_MARGIN = 0.02  # accuracy that another range must gain over other normalizations: few networks depend on it alone
 BETTER = 3.0  # standard errors by which other inputs must do better on the same images to be worth a warning
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std of what most published weights were trained on
 
@@ -136,6 +137,8 @@ def _likely_cause(sut: AdaptedSUT, data: ImageSet, found: Reading, wanted: float
             f"{len(readings) - 1} other ranges, normalizations and sizes were tried, each with every order of the "
             f"classes, and none reached more than {best.best:.4f}; are these its weights, and this the data it knows?"
         )
+    able = [reading for reading in readings if reading.best >= wanted]
+    best = max(able, key=lambda reading: reading.best - RANGE_MARGIN * (reading.inputs.white != sut.inputs.white))
     causes = [_cause(best.inputs, sut.inputs)] if best.inputs != sut.inputs else []
     settings = [best.inputs.settings(sut.inputs)] if causes else []
     if best.order is not None and best.reordered >= best.accuracy:

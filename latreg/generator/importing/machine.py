@@ -16,6 +16,7 @@ from latreg.errors import LatregError
 Builder = Callable[[tuple[Any, ...]], Any]
 
 MAX_OPCODES = 500_000  # a generator of StyleGAN2 with its discriminator takes some 60,000
+MAX_INT = 2**63  # of a key: a longer one is slow to hash, and many can be made that all have the same hash
 
 _VALUES = {
     *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "FLOAT"),
@@ -47,27 +48,43 @@ class Inert:
         raise NotImplementedError
 
 
+class Budget:
+    """How many opcodes may still be read: of a pickle, of the pickles inside it, and what builders copy.
+
+    A pickle may ask for the same value a million times, so what takes time or memory each time must be counted.
+    """
+
+    def __init__(self, opcodes: int = MAX_OPCODES) -> None:
+        self.opcodes = self.left = opcodes
+
+    def spend(self, opcodes: int = 1) -> None:
+        """Raises LatregError where nothing is left."""
+        self.left -= opcodes
+        if self.left < 0:
+            raise LatregError(f"expected at most {self.opcodes} opcodes in a pickle, got more")
+
+
 class Machine:
     """Reads one pickle after another from a file.
 
     Args:
         builders: by the name that a pickle gives; None = a name that is only passed on as a value.
+        budget: what may be read.
         refusals: what to say of names that are known to be in the way; others get a general sentence.
         persistent: makes values of persistent ids; None = there must be none.
-        max_opcodes: of one pickle.
     """
 
     def __init__(
         self,
         builders: Mapping[str, Builder | None],
+        budget: Budget,
         refusals: Mapping[str, str] | None = None,
         persistent: Callable[[Any], Any] | None = None,
-        max_opcodes: int = MAX_OPCODES,
     ) -> None:
         self.builders = builders
+        self.budget = budget
         self.refusals = refusals or {}
         self.persistent = persistent
-        self.max_opcodes = max_opcodes
 
     def load(self, file: BinaryIO) -> Any:
         """The value of the next pickle in a file.
@@ -79,9 +96,8 @@ class Machine:
         self._marked: list[list[Any]] = []  # the stacks below each mark
         self._memo: dict[int, Any] = {}
         try:
-            for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-                if count > self.max_opcodes:
-                    raise LatregError(f"expected at most {self.max_opcodes} opcodes in a pickle, got more")
+            for opcode, argument, _ in pickletools.genops(file):
+                self.budget.spend()
                 self._step(opcode.name, argument)
             return self._stack.pop()
         except LatregError:
@@ -163,7 +179,7 @@ class Machine:
 
     def _additems(self, _: Any) -> None:
         items = self._items()
-        _expect(self._stack[-1], set).update(map(_key, items))
+        _expect(self._stack[-1], set).update(map(plain_key, items))
 
     def _setitem(self, _: Any) -> None:
         value, key = self._stack.pop(), self._stack.pop()
@@ -173,7 +189,7 @@ class Machine:
         self._update(self._items())
 
     def _update(self, items: list[Any]) -> None:
-        _expect(self._stack[-1], dict).update(zip(map(_key, items[::2]), items[1::2], strict=True))
+        _expect(self._stack[-1], dict).update(zip(map(plain_key, items[::2]), items[1::2], strict=True))
 
     def _dict(self, _: Any) -> None:
         items = self._items()
@@ -226,8 +242,13 @@ def _expect(value: Any, kind: type) -> Any:
     return value
 
 
-def _key(value: Any) -> Any:
-    """Keys are scalars: the hash of deeply nested tuples could exhaust the C stack."""
-    if not isinstance(value, str | int | float | bytes | None):
-        raise TypeError(f"expected a plain key, got {type(value).__name__}")
+def plain_key(value: Any) -> Any:
+    """Keys are scalars: the hash of deeply nested tuples could exhaust the C stack.
+
+    Raises:
+        TypeError: it is something else, or an integer that takes long to hash.
+    """
+    plain = isinstance(value, str | int | float | bytes | None)
+    if not plain or (isinstance(value, int) and not -MAX_INT <= value < MAX_INT):
+        raise TypeError(f"expected text or a number of at most 64 bits as a key, got a value of {type(value).__name__}")
     return value

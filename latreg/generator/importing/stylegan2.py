@@ -12,7 +12,10 @@ from latreg.generator.networks import GeneratorNetwork
 
 WANTED = "G_ema"
 LR_MULTIPLIER = 0.01  # of the mapping network, in all published configurations
-MAX_DEPTH = 6
+MAX_DEPTH, MAX_MODULES, MAX_TENSORS = 6, 500, 1000  # of G_ema; 1024x1024 takes 3, 85 and 150
+MAX_NAME = 100  # characters: a pickle may use the same long name again and again, but all names are written out
+MAX_WIDTH = 1024  # of z and w, of which many are drawn for the class means; 512 in all published configurations
+MAX_CLAMP = 1e9
 MAX_NUMBERS = 250_000_000  # in all tensors together, which may be views of the same numbers; 1024x1024 takes 30 million
 OURS = "mapping.w_avg_class"  # which published networks do not have
 
@@ -72,17 +75,28 @@ def _modules(network: PersistentObject) -> list[tuple[str, PersistentObject]]:
         for key, child in module.part("_modules").items():
             if not isinstance(child, PersistentObject):
                 raise LatregError(f"expected modules in {WANTED}, got something else as {name}.{key}"[:200])
-            waiting.append((f"{name}.{key}".strip("."), child))
+            waiting.append((_joined(name, key), child))
+        if len(found) + len(waiting) > MAX_MODULES:
+            raise LatregError(f"expected at most {MAX_MODULES} modules in {WANTED}, got more")
     return found
 
 
+def _joined(name: str, key: Any) -> str:
+    if not isinstance(key, str) or len(key) > MAX_NAME:
+        raise LatregError(f"expected names of at most {MAX_NAME} characters in {WANTED}, got {_shown(key)}")
+    return f"{name}.{key}".strip(".")
+
+
 def _tensors(modules: dict[str, PersistentObject]) -> dict[str, Tensor]:
-    state = {}
+    state: dict[str, Tensor] = {}
     for name, module in modules.items():
-        for key, value in {**module.part("_parameters"), **module.part("_buffers")}.items():
+        entries = {**module.part("_parameters"), **module.part("_buffers")}
+        if len(state) + len(entries) > MAX_TENSORS:
+            raise LatregError(f"expected at most {MAX_TENSORS} tensors in {WANTED}, got more")
+        for key, value in entries.items():
             if value is None:
                 continue
-            path = f"{name}.{key}".strip(".")
+            path = _joined(name, key)
             if not isinstance(value, Tensor) or not value.is_floating_point():
                 raise LatregError(f"{WANTED} must hold tensors of floats, got something else as {path[:200]}")
             state[path] = value
@@ -114,8 +128,9 @@ def _check_settings(modules: dict[str, PersistentObject]) -> None:
 
 
 def _shown(value: Any) -> str:
-    """Only plain values are printed: containers may hold themselves a million times over."""
-    return repr(value)[:50] if isinstance(value, str | int | float | None) else type(value).__name__
+    """Only plain values are printed: containers may hold themselves a million times over, integers be very long."""
+    short = isinstance(value, str | float | None) or (isinstance(value, int) and value.bit_length() <= 64)
+    return repr(value)[:50] if short else type(value).__name__
 
 
 def _arguments(modules: dict[str, PersistentObject], state: dict[str, Tensor]) -> dict[str, Any]:
@@ -125,10 +140,13 @@ def _arguments(modules: dict[str, PersistentObject], state: dict[str, Tensor]) -
     channels = {r: len(_tensor(state, f"synthesis.b{r}.conv1.bias")) for r in resolutions}
     layers = [i for i in range(64) if f"mapping.fc{i}.weight" in state]
     w_dim = len(_tensor(state, "mapping.w_avg"))
-    embedding = state.get("mapping.embed.weight")
-    c_dim = 0 if embedding is None else embedding.shape[-1]
+    embedding = "mapping.embed.weight"
+    c_dim = _tensor(state, embedding).shape[-1] if embedding in state else 0
+    z_dim = _tensor(state, "mapping.fc0.weight").shape[-1] - (w_dim if c_dim else 0)
+    if not (0 < z_dim <= MAX_WIDTH and 0 < w_dim <= MAX_WIDTH):
+        raise LatregError(f"z and w must have 1 to {MAX_WIDTH} numbers, got {z_dim} and {w_dim}")
     return {
-        "z_dim": _tensor(state, "mapping.fc0.weight").shape[-1] - (w_dim if c_dim else 0),
+        "z_dim": z_dim,
         "w_dim": w_dim,
         "c_dim": c_dim,
         "img_resolution": resolutions[-1],
@@ -142,8 +160,10 @@ def _arguments(modules: dict[str, PersistentObject], state: dict[str, Tensor]) -
 
 def _conv_clamp(modules: dict[str, PersistentObject]) -> float | None:
     found = [module.state["conv_clamp"] for module in modules.values() if "conv_clamp" in module.state]
-    if not all(isinstance(clamp, float | int | None) for clamp in found) or len(set(found)) != 1:
-        raise LatregError("all layers must have the same conv_clamp, a number or None")
+    fit = [clamp is None or (isinstance(clamp, float | int) and 0 < clamp < MAX_CLAMP) for clamp in found]
+    if not all(fit) or len(set(found)) != 1:
+        got = ", ".join(sorted({_shown(clamp) for clamp in found})[:3]) or "none"
+        raise LatregError(f"all layers must have the same conv_clamp, a number above 0 or None, got {got}")
     return None if found[0] is None else float(found[0])
 
 

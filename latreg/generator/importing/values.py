@@ -1,7 +1,8 @@
 """The values that a pickle of NVIDIA's StyleGAN repositories holds: tensors, arrays, containers, persistent objects.
 
 Each builder checks what it is given and copies nothing, so that a pickle that asks for the same thing a million times
-gets it for free. Values of unknown kind are neither printed, hashed nor compared: that could take for ever.
+gets it for free; the two that must read or copy do it at the expense of the pickle's opcodes. Values of unknown kind
+are neither printed, hashed nor compared: that could take for ever.
 
 A tensor is pickled as `_rebuild_tensor_v2(storage, ..)`, and its storage as the bytes of a file of `torch.save` in the
 format before zip: five pickles (magic number, version, machine, the storage as a persistent id, its key), then the
@@ -13,6 +14,7 @@ import math
 import mmap
 import warnings
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,11 @@ import torch
 from torch import Tensor
 
 from latreg.errors import LatregError
-from latreg.generator.importing.machine import Builder, Inert, Machine, Name
+from latreg.generator.importing.machine import Budget, Builder, Inert, Machine, Name, plain_key
 
 MAX_BYTES = 4 * 2**30  # of a pickle; the largest published ones have 0.4 GiB
 MAX_DIMENSIONS = 8  # of a tensor
-MAX_SET = 1000
-STORAGE_HEADER, STORAGE_OPCODES = 4096, 500  # at most so many bytes and opcodes come before the numbers
+STORAGE_HEADER = 4096  # at most so many bytes come before the numbers
 TORCH_MAGIC, TORCH_VERSION = 0x1950A86A20F9469CFC6C, 1001
 
 _STORAGES = {
@@ -74,7 +75,8 @@ def read_pickle(path: Path) -> Any:
                 raise LatregError("it is a zip archive, as torch.save writes them, and no pickle of train.py")
             if content[:1] != b"\x80":
                 raise LatregError("it does not begin as a pickle does")
-            return Machine(BUILDERS, REFUSALS).load(content)  # type: ignore[arg-type]
+            budget = Budget()
+            return Machine(_builders(budget), budget, REFUSALS).load(content)  # type: ignore[arg-type]
     except (OSError, ValueError, LatregError) as error:
         raise LatregError(f"{path} cannot be imported: {error}") from error
 
@@ -82,7 +84,7 @@ def read_pickle(path: Path) -> Any:
 # ---- tensors
 
 
-def _storage(arguments: tuple[Any, ...]) -> Tensor:
+def _storage(budget: Budget, arguments: tuple[Any, ...]) -> Tensor:
     """`_load_from_bytes(bytes)` => all numbers of a storage (N,)."""
     (content,) = arguments
     if not isinstance(content, bytes):
@@ -97,7 +99,7 @@ def _storage(arguments: tuple[Any, ...]) -> Tensor:
         found.append(torch.empty(0, dtype=_STORAGES[name.path]))
         return found[0]
 
-    machine = Machine(_OF_STORAGES, persistent=persistent, max_opcodes=STORAGE_OPCODES)
+    machine = Machine(_OF_STORAGES, budget, persistent=persistent)
     if (machine.load(file), machine.load(file)) != (TORCH_MAGIC, TORCH_VERSION):
         raise LatregError("expected a storage of torch in the format before zip")
     if not machine.load(file).get("little_endian"):
@@ -189,11 +191,12 @@ def _persistent_object(arguments: tuple[Any, ...]) -> PersistentObject:
     return PersistentObject(name, state)
 
 
-def _set(arguments: tuple[Any, ...]) -> set[Any]:
+def _set(budget: Budget, arguments: tuple[Any, ...]) -> set[Any]:
     (items,) = arguments or ([],)
-    if len(items) > MAX_SET or not all(isinstance(item, str | int | None) for item in items):
-        raise TypeError("expected a small set of plain values")
-    return set(items)
+    if not isinstance(items, list):
+        raise TypeError("expected the list of what a set holds")
+    budget.spend(len(items))
+    return set(map(plain_key, items))
 
 
 def _empty_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
@@ -204,21 +207,29 @@ def _empty_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 
 _OF_STORAGES: dict[str, Builder | None] = dict.fromkeys(_STORAGES)
 
-BUILDERS: dict[str, Builder | None] = {
+_FREE: dict[str, Builder | None] = {
     "torch_utils.persistence._reconstruct_persistent_obj": _persistent_object,
     "dnnlib.util.EasyDict": _empty_dict,
     "collections.OrderedDict": _empty_dict,
-    "builtins.set": _set,
-    "__builtin__.set": _set,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
-    "torch.storage._load_from_bytes": _storage,
     "torch.Size": lambda arguments: arguments[0],
     "numpy.ndarray": None,
     "numpy.dtype": _dtype,
     **{f"numpy.{core}.multiarray._reconstruct": lambda _: _Array() for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
 }
+
+
+def _builders(budget: Budget) -> dict[str, Builder | None]:
+    """Of all names that are admitted."""
+    at_cost: dict[str, Builder | None] = {
+        "builtins.set": partial(_set, budget),
+        "__builtin__.set": partial(_set, budget),
+        "torch.storage._load_from_bytes": partial(_storage, budget),
+    }
+    return _FREE | at_cost
+
 
 REFUSALS = {
     "dnnlib.tflib.network.Network": "it holds TensorFlow networks; NVIDIA's legacy.py turns them into a PyTorch pickle",
