@@ -125,25 +125,28 @@ def airbench(channels: int, num_classes: int, widths: Sequence[int] = (64, 256, 
 
     The stem whitens patches, convolutions begin as identities as far as they can, normalizations have no scale.
     """
-    stem = WhiteningConv2d(channels)
-    layers: list[nn.Module] = [stem, nn.GELU()]
-    before = stem.out_channels
-    for width in widths:
-        layers += [_identity_conv(before, width), nn.MaxPool2d(2), UnscaledBatchNorm2d(width), nn.GELU()]
-        layers += [_identity_conv(width, width), UnscaledBatchNorm2d(width), nn.GELU()]
-        before = width
-    head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), _Scale(1 / 9), nn.Linear(before, num_classes, bias=False)]
-    return nn.Sequential(*layers, *head)
+    return _whitened(
+        channels,
+        num_classes,
+        widths,
+        lambda width: [_identity_conv(width, width), UnscaledBatchNorm2d(width), nn.GELU()],
+    )
 
 
 def whitened_resnet(channels: int, num_classes: int, widths: Sequence[int] = (64, 128, 256)) -> nn.Sequential:
     """The stem, normalizations and head of `airbench` around one residual block for each width."""
+    return _whitened(channels, num_classes, widths, lambda width: [_UnscaledResidual(width)])
+
+
+def _whitened(
+    channels: int, num_classes: int, widths: Sequence[int], rest_of_stage: Callable[[int], list[nn.Module]]
+) -> nn.Sequential:
     stem = WhiteningConv2d(channels)
     layers: list[nn.Module] = [stem, nn.GELU()]
     before = stem.out_channels
     for width in widths:
         layers += [_identity_conv(before, width), nn.MaxPool2d(2), UnscaledBatchNorm2d(width), nn.GELU()]
-        layers.append(_UnscaledResidual(width))
+        layers += rest_of_stage(width)
         before = width
     head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), _Scale(1 / 9), nn.Linear(before, num_classes, bias=False)]
     return nn.Sequential(*layers, *head)
