@@ -98,7 +98,7 @@ class OwnGeneratorConfig(GeneratorConfig):
 
 @dataclass
 class ClassifierTrainingConfig:
-    """Recipe of classifier training: SGD with a one-cycle learning rate and random shifts, no label smoothing."""
+    """Recipe of classifier training: SGD with a one-cycle learning rate and random shifts."""
 
     epochs: int = MISSING
     batch_size: int = 128
@@ -108,6 +108,7 @@ class ClassifierTrainingConfig:
     max_rotation: float = 0.0  # degrees, each way
     flip: bool = False
     cutout: int = 0  # side of the erased square in pixels, 0 = off
+    label_smoothing: float = 0.0  # a SUT has none, so that its confidences are its own
 
 
 @dataclass

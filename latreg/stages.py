@@ -48,7 +48,15 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     _catch_sigterm()
     keep_freed_memory()
     _quiet_lightning()
-    folder.begin(cfg, FIXED.get(config.stage, ()), FREE_TO_CHANGE)
+    with folder.claimed():
+        folder.begin(cfg, FIXED.get(config.stage, ()), FREE_TO_CHANGE)
+        results = _results(config, folder)
+    print(metrics.as_text(results))
+    print(folder.path)
+
+
+def _results(config: Config, folder: RunFolder) -> dict[str, Any]:
+    """Those of the stage, written, and how it ended."""
     try:
         results = STAGES[config.stage](config, folder)
         folder.write_json("metrics.json", results)
@@ -59,8 +67,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     except BaseException as error:
         folder.failed(error)
         raise
-    print(metrics.as_text(results))
-    print(folder.path)
+    return results
 
 
 def _catch_sigterm() -> None:

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from latreg import metrics
 from latreg.config import TrackingConfig, conf_dir, register
 from latreg.dashboard.__main__ import main
+from latreg.scoring import JUDGED
 from latreg.tracking import Tracker
 from tests.example_records import pair, record
 from tests.wandb_server import ENTITY, KEY, PROJECT, forget_user, serving
@@ -55,7 +56,8 @@ def logged_keys(run_dir):
     with Tracker(TrackingConfig(mode="offline"), config, run_dir, "exp") as tracker:
         for source in found:
             tracker.log_record(source)
-        tracker.finish(metrics.summarize(found, seconds=1.0), {})
+        variety = dict.fromkeys(JUDGED, 1)  # measured only where there is a judge
+        tracker.finish(metrics.summarize(found, seconds=1.0) | variety, {})
     (file,) = run_dir.glob("wandb/*run-*/*.wandb")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -26,6 +26,9 @@ def start(run_dir, *overrides):
     """A run in a process group of its own."""
     command = [sys.executable, "-m", "latreg.run", *SEARCH, f"hydra.run.dir={run_dir}", *overrides]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # tests in a shell's background ignore it, and so would this
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 

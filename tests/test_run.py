@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from latreg import merge, replay
 from latreg.records import read_records, write_part
@@ -62,6 +63,13 @@ def test_a_run_is_not_overwritten_but_taken_up(cli, tmp_path):
     (tmp_path / "run" / "records" / "part-00001.parquet").unlink()
     assert cli(*command, "resume=true")[0] == 0
     assert outcomes(tmp_path / "run") == whole
+
+
+def test_two_processes_do_not_work_in_one_folder(cli, tmp_path):
+    with FileLock(tmp_path / "run" / ".lock"):
+        code, _, err = cli("+experiment=mnist_random", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert code == 1
+    assert f"another process is at work in {tmp_path / 'run'}" in err
 
 
 def test_a_tampered_image_does_not_verify(cli, tmp_path, capfd):

@@ -21,7 +21,7 @@ BIAS_RATE = 64  # biases of normalizations without a scale learn so much faster 
 
 
 class ClassifierModule(L.LightningModule):
-    """Cross-entropy without label smoothing or mixup, SGD with Nesterov momentum, one cycle of the learning rate.
+    """Cross-entropy, SGD with Nesterov momentum, one cycle of the learning rate.
 
     Batches are images (N, C, H, W) uint8 and labels (N,). The augmentation of a step is a function of (run_seed, rank,
     step), so a resumed training repeats it exactly. All arguments are plain values, which `load_from_checkpoint` needs;
@@ -41,6 +41,7 @@ class ClassifierModule(L.LightningModule):
         max_rotation: degrees.
         flip: whether half of the images are mirrored.
         cutout: side of the erased square in pixels, 0 = off.
+        label_smoothing: share of the target that all classes get alike; for judges, as a SUT is better without.
         run_seed: of the augmentation.
     """
 
@@ -60,6 +61,7 @@ class ClassifierModule(L.LightningModule):
         max_rotation: float = 0.0,
         flip: bool = False,
         cutout: int = 0,
+        label_smoothing: float = 0.0,
         run_seed: int = 0,
     ) -> None:
         super().__init__()
@@ -76,7 +78,8 @@ class ClassifierModule(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
-        loss = F.cross_entropy(self(self.augmented(to_unit(images))), labels)
+        logits = self(self.augmented(to_unit(images)))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams["label_smoothing"])
         self.log("train/loss", loss)
         return loss
 

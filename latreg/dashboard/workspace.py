@@ -89,6 +89,8 @@ def _validity() -> ws.Section:
             _bars("What is left of the flips", [f"search/{name}" for name in gates]),
             _bars("Valid faults by stratum", ["strata/confident/valid_faults", "strata/uncertain/valid_faults"]),
             _bars("Distinct pairs of class and answer", ["distinct_class_pairs"]),
+            _bars("Groups of like faults", ["groups"]),
+            _bars("Distance between valid faults in the judge's features", ["judge_distance"]),
             _bars("Distance from the boundary (median margin)", ["boundary_margin_median"]),
         ],
     )

@@ -98,21 +98,30 @@ class StyleGAN2Module(L.LightningModule):
         return torch.optim.Adam(network.parameters(), lr=self.learning_rate * ratio, betas=betas, eps=1e-8)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
-        images, labels = batch
+        images, labels = self._by_class(*batch)
         self._seed_step()
         real = (images.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        # Fakes take the labels of another order, so that real and fake pairs of one batch differ.
-        fake_labels = labels[torch.randperm(len(labels), device=labels.device)]
-        c, fake_c = (F.one_hot(of, self.c_dim).float() for of in (labels, fake_labels))
+        c = F.one_hot(labels, self.c_dim).float()
         g_optimizer, d_optimizer = cast(list[LightningOptimizer], self.optimizers())
 
         self.D.requires_grad_(False)
-        seen_fake = self._train_g(g_optimizer, fake_labels, fake_c)
+        seen_fake = self._train_g(g_optimizer, labels, c)
         self.D.requires_grad_(True)
-        mean_sign = self._train_d(d_optimizer, real, c, seen_fake, fake_c)
+        mean_sign = self._train_d(d_optimizer, real, c, seen_fake)
         if self.n_steps % self.r1_interval == 0:
             self._regularize_d(d_optimizer, real, c)
         self._advance(len(images), mean_sign)
+
+    def _by_class(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch in an order in which D's groups, whose spread it sees, are of one class as far as possible.
+
+        Spread over classes would hide from D that all samples of a class are alike.
+        """
+        order = labels.argsort(stable=True)
+        groups = self.D.mbstd_group_size
+        if len(order) % groups == 0:
+            order = order.view(-1, groups).t().flatten()  # sample i belongs to the group i modulo their number
+        return images[order], labels[order]
 
     def _train_g(self, optimizer: LightningOptimizer, labels: Tensor, c: Tensor) -> Seen:
         """Update G; returns what D has seen of this step's images, without gradients."""
@@ -124,10 +133,10 @@ class StyleGAN2Module(L.LightningModule):
         self.log("train/g_loss", loss, prog_bar=True)
         return _detached(seen)
 
-    def _train_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor, fake: Seen, fake_c: Tensor) -> Tensor:
+    def _train_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor, fake: Seen) -> Tensor:
         """Update D; returns the mean sign of its logits of real images."""
         real_logits: Tensor = self.D(self._see(real), c)
-        loss = discriminator_loss(real_logits, self.D(fake, fake_c))
+        loss = discriminator_loss(real_logits, self.D(fake, c))
         self._update(optimizer, loss)
         self.log("train/d_loss", loss, prog_bar=True)
         return real_logits.detach().sign().mean()

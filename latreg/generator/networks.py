@@ -238,6 +238,7 @@ class Discriminator(nn.Module):
         conv_clamp: float | None = None,
     ) -> None:
         super().__init__()
+        self.mbstd_group_size = mbstd_group_size
         self.resolutions = block_resolutions(img_resolution)[:0:-1]
         channels = {r: block_channels(r, channel_base, channel_max) for r in (4, *self.resolutions)}
         self.fromrgb = Conv2dLayer(img_channels, channels[img_resolution], 1, conv_clamp=conv_clamp)

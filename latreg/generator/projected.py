@@ -153,6 +153,7 @@ class ProjectedDiscriminator(nn.Module):
         mbstd_group_size: int = 4,
     ) -> None:
         super().__init__()
+        self.mbstd_group_size = mbstd_group_size
         cmap_dim = channels if c_dim > 0 else 0
         self.frozen = FrozenFeatures(features, side)
         self.mixing = RandomMixing(channels)

@@ -193,3 +193,11 @@ def test_path_lengths_of_a_scaling_grow_with_it():
     ws = torch.randn(64, 2, 16, requires_grad=True)
     lengths = [path_lengths((scale * ws.sum(1)).reshape(64, 1, 4, 4), ws).mean().item() for scale in (1.0, 3.0)]
     assert lengths[1] / lengths[0] == pytest.approx(3, rel=0.2)
+
+
+def test_groups_of_the_discriminator_are_of_one_class():
+    module = make_module(BATCH)
+    labels = torch.tensor([2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1])
+    images, sorted_labels = module._by_class(labels.float().view(-1, 1, 1, 1), labels)
+    assert (images.flatten() == sorted_labels).all()
+    assert (sorted_labels.view(4, 3) == sorted_labels[:3]).all()  # sample i is of group i modulo 3
