@@ -19,14 +19,16 @@ import torch
 
 from latreg.allocation import keep_freed_memory
 from latreg.assembly import Parts, assemble
+from latreg.classifier.adapters.adapted import AdaptedSUT, Usage
 from latreg.config import Config
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord, Source
+from latreg.interfaces import SUT, BoundaryRecord, Source
 from latreg.search.outcome import RunContext, to_record
 
 BLOCKS_PER_WORKER = 4  # sources are dealt out in blocks: large for full batches, several for an even load
 BLOCK_RANGE = (16, 100)
 BLOCKS_AHEAD = 2  # per worker, so that it finds another block while the records of this one wait for earlier ones
+Block = tuple[list[BoundaryRecord], Usage]  # what was found, and what was asked of a classifier that counts it
 TOLD_BY_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")  # a terminal or a scheduler signals workers too
 
 
@@ -47,7 +49,7 @@ def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: in
         return (to_record(finished, context) for finished in parts.engine.run(sources, spent))
     if cfg.search.max_queries is not None:
         raise LatregError(f"search.max_queries needs search.workers=1, got {cfg.search.workers} workers")
-    return _in_workers(cfg, sources)
+    return _in_workers(cfg, sources, parts.sut)
 
 
 def make_context(cfg: Config, parts: Parts) -> RunContext:
@@ -77,18 +79,26 @@ def shard_of(sources: Sequence[Source], shard: str | None) -> list[Source]:
     return list(sources[int(k) - 1 :: int(n)])
 
 
-def _in_workers(cfg: Config, sources: Sequence[Source]) -> Iterator[BoundaryRecord]:
+def _in_workers(cfg: Config, sources: Sequence[Source], sut: SUT) -> Iterator[BoundaryRecord]:
+    """Records of the workers; what they ask of a classifier that counts it is added to its usage."""
     size = math.ceil(len(sources) / (cfg.search.workers * BLOCKS_PER_WORKER))
     size = min(max(size, BLOCK_RANGE[0]), BLOCK_RANGE[1])
     blocks = [sources[first : first + size] for first in range(0, len(sources), size)]
     with _workers(cfg) as pool:
-        waiting: deque[Future[list[BoundaryRecord]]] = deque()
+        waiting: deque[Future[Block]] = deque()
         for block in blocks:
             if len(waiting) == cfg.search.workers * BLOCKS_AHEAD:
-                yield from waiting.popleft().result()
+                yield from _counted(waiting.popleft().result(), sut)
             waiting.append(pool.submit(_search_block, block))
         while waiting:
-            yield from waiting.popleft().result()
+            yield from _counted(waiting.popleft().result(), sut)
+
+
+def _counted(block: Block, sut: SUT) -> list[BoundaryRecord]:
+    records, usage = block
+    if isinstance(sut, AdaptedSUT):
+        sut.usage.add(usage)
+    return records
 
 
 @contextmanager
@@ -143,8 +153,12 @@ def _obey_parent() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def _search_block(sources: Sequence[Source]) -> list[BoundaryRecord]:
+def _search_block(sources: Sequence[Source]) -> Block:
     assert _worker is not None
     cfg, parts = _worker
     context = make_context(cfg, parts)
-    return [to_record(finished, context) for finished in parts.engine.run(sources)]
+    records = [to_record(finished, context) for finished in parts.engine.run(sources)]
+    usage = Usage()
+    if isinstance(parts.sut, AdaptedSUT):
+        usage, parts.sut.usage = parts.sut.usage, usage
+    return records, usage

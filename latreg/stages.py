@@ -111,7 +111,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
         with writing(folder.path):
             strips.examples_image(found, folder.path / "examples.png")
         tracker.finish(results, ids)
-    if isinstance(parts.sut, AdaptedSUT) and cfg.search.workers == 1:
+    if isinstance(parts.sut, AdaptedSUT):
         folder.status(classifier=asdict(parts.sut.usage))
     return results
 

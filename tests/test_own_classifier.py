@@ -62,6 +62,15 @@ def own_network(tmp_path):
     )
 
 
+def test_what_workers_ask_is_counted(cli, tmp_path):
+    run = tmp_path / "run"
+    settings = ("classifier=callable", f"classifier.function={__name__}.service")
+    code, _, err = cli(*TINY, *settings, "search.workers=2", f"hydra.run.dir={run}")
+    assert code == 0, err
+    status, metrics = (json.loads((run / f"{name}.json").read_text()) for name in ("status", "metrics"))
+    assert status["classifier"]["images"] >= metrics["queries"] > 0
+
+
 def test_a_network_of_ones_own_is_searched_and_replayed(cli, tmp_path, own_network):
     run = tmp_path / "run"
     code, _, err = cli(*TINY, *own_network, "classifier.white=255", f"hydra.run.dir={run}")

@@ -43,6 +43,12 @@ class Usage:
     calls: int = 0
     seconds: float = 0.0
 
+    def add(self, other: "Usage") -> None:
+        """Count what another process has asked."""
+        self.images += other.images
+        self.calls += other.calls
+        self.seconds += other.seconds
+
 
 @dataclass
 class AdaptedSUT:
