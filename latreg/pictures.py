@@ -120,13 +120,15 @@ def _dealt_out(pictures: Pictures) -> Pictures:
 
 
 def _is_class_folders(source: str) -> bool:
-    """Whether it is a folder without tables, so that folders must stand for classes."""
+    """Whether it is a folder without tables but those that describe its pictures, so that folders stand for classes."""
     root = Path(source)
     if not root.is_dir():
         if not HUB_NAME.fullmatch(source):
             raise LatregError(f"dataset.path must be an existing folder or owner/name on the hub, got {source}")
         return False
-    return not any(path.suffix in TABLE_SUFFIXES for path in root.rglob("*"))
+    tables = [path for path in root.rglob("*") if path.suffix in TABLE_SUFFIXES]
+    described = bool(_folders(root)) and all(path.stem == "metadata" for path in tables)  # as latreg.export writes them
+    return not tables or described
 
 
 def _folders(root: Path) -> list[Path]:

@@ -80,6 +80,13 @@ def test_a_class_may_be_called_train(tmp_path):
     assert list(described("folder", root).class_names) == ["car", "train"]
 
 
+def test_a_table_about_the_pictures_is_passed_over(tmp_path):
+    """As latreg.export writes it."""
+    root = write_folders(tmp_path / "faults")
+    (root / "metadata.csv").write_text("file_name,label\n")
+    assert described("folder", root).class_names == list(CLASSES)
+
+
 def test_gray_pictures_have_one_channel(tmp_path):
     root = write_folders(tmp_path / "photos", mode="L")
     dataset = described("folder", root)
