@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from latreg.errors import LatregError
-from latreg.files import replacing
+from latreg.files import replacing, writing
 from latreg.interfaces import Source
 from latreg.provenance import versions
 
@@ -45,12 +45,11 @@ class RunFolder:
             LatregError: another one is at work in it, or it cannot be written.
         """
         lock = FileLock(self.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise LatregError(f"another process is at work in {self.path}") from error
-        except OSError as error:
-            raise LatregError(f"{self.path} cannot be written: {error.strerror}") from error
+        with writing(self.path / ".lock"):
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise LatregError(f"another process is at work in {self.path}") from error
         try:
             yield
         finally:

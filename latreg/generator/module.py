@@ -117,10 +117,8 @@ class StyleGAN2Module(L.LightningModule):
 
         Spread over classes would hide from D that all samples of a class are alike.
         """
-        order = labels.argsort(stable=True)
-        groups = self.D.mbstd_group_size
-        if len(order) % groups == 0:
-            order = order.view(-1, groups).t().flatten()  # sample i belongs to the group i modulo their number
+        group = min(self.D.mbstd_group_size, len(labels))
+        order = labels.argsort(stable=True).view(-1, group).t().flatten()  # sample i is of group i modulo their number
         return images[order], labels[order]
 
     def _train_g(self, optimizer: LightningOptimizer, labels: Tensor, c: Tensor) -> Seen:
