@@ -32,6 +32,7 @@ from latreg.search.reuse import LayerwiseGenerator, memory_bytes
 from latreg.search.truncation import Fixed, Minimal, Salvage, Truncation
 from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
+from latreg.validity.perceptual import PerceptualDistance
 from latreg.validity.vae import ValidityModel, load_validity_model
 
 PSI_RANGE = (0.0, 2.0)
@@ -85,7 +86,7 @@ def assemble(cfg: Config) -> Parts:
     engine = Engine(
         renderer,
         sut,
-        Gates(cfg.validity, judge, vae).appraise,
+        Gates(cfg.validity, judge, vae, load_lpips(cfg, device)).appraise,
         truncation,
         make_gate(cfg.search),
         strategy,
@@ -149,6 +150,12 @@ def load_vae(cfg: Config, device: torch.device) -> ValidityModel | None:
     if name is None:
         return None
     return load_validity_model(name, cfg.dataset, validity.quantile, device, validity.judge_batch)
+
+
+def load_lpips(cfg: Config, device: torch.device) -> PerceptualDistance | None:
+    """The distance that `validity.lpips` names, if it names one."""
+    validity = cfg.validity
+    return PerceptualDistance(validity.lpips, device, validity.judge_batch) if validity.lpips else None
 
 
 def make_device(name: str) -> torch.device:

@@ -282,6 +282,7 @@ class ValidityConfig:
     judge: list[str] = MISSING  # weights of the ensemble's members, [] = none
     min_judge_confidence: float = 0.0  # label_kept also takes this probability of the class
     judge_batch: int = 16
+    lpips: str | None = None  # alex or squeeze: the distance is measured too, null = not
 
 
 @dataclass

@@ -1,10 +1,10 @@
 """How different the faults of a search are: distances, cells of the real data that they reach, and groups to read.
 
 All of it is measured in what classifiers of the judge see, and bears that name: the distance has the formula of LPIPS
-with weights of 1 (arXiv 1801.03924, eq. 1), but another network, so it is no LPIPS.
+with weights of 1 (arXiv 1801.03924, eq. 1), but another network, so it is no LPIPS. That stands beside it if asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from latreg.images import to_unit
 
 CELLS = 50  # of the real images
 BATCH = 100
+ToVectors = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Diversity:
     cells_reached: int | None  # of `cells`
     cells: int | None  # None = there are no real images
     groups: int | None  # of images no further apart than two real ones of a cell; None = there are no real images
+    lpips: float | None = None  # mean over pairs and its interval, as above; None also where it is not asked for
+    lpips_ci95: list[float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +47,23 @@ class Placed:
     cells: NDArray[np.int64] | None  # (N,), the cell of the real images in which each lies; None = there are none
     cells_in_all: int | None
     apart: float  # how far two of a group may be
+    lpips: Floats | None  # (N, N); None = not asked for
 
     def where(self, chosen: NDArray[np.bool_]) -> "Placed":
         """Some of them, by a mask (N,)."""
         cells = None if self.cells is None else self.cells[chosen]
-        distances = self.distances[np.ix_(chosen, chosen)]
-        return replace(self, distances=distances, features=self.features[chosen], cells=cells)
+        pairs = np.ix_(chosen, chosen)
+        lpips = None if self.lpips is None else self.lpips[pairs]
+        return replace(self, distances=self.distances[pairs], features=self.features[chosen], cells=cells, lpips=lpips)
 
     def measure(self) -> Diversity:
         """All measures."""
         distance, interval = mean_distance(self.distances)
+        lpips, lpips_interval = (None, None) if self.lpips is None else mean_distance(self.lpips)
         reached = None if self.cells is None else len(np.unique(self.cells))
         groups = None if self.cells is None else count_groups(self.features, self.apart)
-        return Diversity(len(self.features), distance, interval, reached, self.cells_in_all, groups)
+        n = len(self.features)
+        return Diversity(n, distance, interval, reached, self.cells_in_all, groups, lpips, lpips_interval)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +88,17 @@ class FaultSpace:
         network: of a member of the judge.
         real: images (N, C, H, W) uint8, N well above `cells`; None = none at hand, so there are no cells.
         cells: into how many the real images are divided by k-means.
+        lpips: images (N, C, H, W) in [0, 1] => vectors whose squared distances are LPIPS; None = not measured.
     """
 
-    def __init__(self, network: Classifier, real: Tensor | None, cells: int = CELLS) -> None:
+    def __init__(
+        self, network: Classifier, real: Tensor | None, cells: int = CELLS, lpips: ToVectors | None = None
+    ) -> None:
         self._network = network.eval()
         self._device = next(network.parameters()).device
         self._real = real
         self._count = None if real is None else cells
+        self._lpips = lpips
 
     @cached_property
     def _cells(self) -> Cells | None:
@@ -118,12 +129,14 @@ class FaultSpace:
         """Where images (C, H, W) lie."""
         if not images:
             nowhere = None if self._count is None else np.empty(0, dtype=np.int64)
-            return Placed(np.empty((0, 0)), np.empty((0, 0)), nowhere, self._count, apart=0.0)
+            nothing = np.empty((0, 0))
+            return Placed(nothing, nothing, nowhere, self._count, apart=0.0, lpips=nothing if self._lpips else None)
         batch = torch.from_numpy(np.stack(images))
         features, cells = self.features(batch), self._cells
         nearest = None if cells is None else vq(features, cells.centers)[0].astype(np.int64)
         apart = 0.0 if cells is None else cells.apart
-        return Placed(distances(self.vectors(batch)), features, nearest, self._count, apart)
+        lpips = distances(self._lpips(to_unit(batch)).double().numpy()) if self._lpips else None
+        return Placed(distances(self.vectors(batch)), features, nearest, self._count, apart, lpips)
 
 
 def distances(vectors: Floats) -> Floats:

@@ -122,6 +122,7 @@ class Verdict:
 
     ssim: float
     l2_rel: float
+    lpips: float | None
     judge_votes: int | None
     label_kept: bool | None
     screened: bool

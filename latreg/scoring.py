@@ -7,14 +7,18 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from latreg import metrics
+from latreg.assembly import load_lpips
 from latreg.classifier.sut import TorchSUT
 from latreg.config import Config
+from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.probe import shipped_images
 from latreg.search.choosing import split_chosen
 from latreg.validity.judge import Judge
+from latreg.validity.perceptual import PerceptualDistance
 
 if TYPE_CHECKING:  # it needs scipy, which a search does not
     from latreg.diversity import FaultSpace
@@ -22,7 +26,8 @@ if TYPE_CHECKING:  # it needs scipy, which a search does not
 log = logging.getLogger(__name__)
 
 MAX_FAULTS = 500  # compared with each other; of more, so many at equal distances in their order
-JUDGED = ("judge_distance", "judge_distance_ci95", "cells_reached", "cells", "groups")  # fields of Diversity
+# fields of Diversity
+JUDGED = ("judge_distance", "judge_distance_ci95", "cells_reached", "cells", "groups", "lpips", "lpips_ci95")
 CHOSEN = "chosen"  # the stratum of its own in metrics.json
 
 
@@ -63,7 +68,18 @@ def fault_space(cfg: Config, judge: Judge | None) -> "FaultSpace | None":
     from latreg.diversity import FaultSpace
 
     shipped = shipped_images(cfg)
-    return FaultSpace(member.network, None if shipped is None else shipped.images)
+    real = None if shipped is None else shipped.images
+    lpips = _lpips(cfg, member.device)
+    return FaultSpace(member.network, real, lpips=lpips.vectors if lpips else None)
+
+
+def _lpips(cfg: Config, device: torch.device) -> PerceptualDistance | None:
+    """The distance that a search has measured, which may be missing on the machine that joins its shards."""
+    try:
+        return load_lpips(cfg, device)
+    except LatregError as error:
+        log.warning("LPIPS between faults is not measured: %s", error)
+        return None
 
 
 def _faults(found: Sequence[BoundaryRecord]) -> list[BoundaryRecord]:

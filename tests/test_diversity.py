@@ -88,3 +88,19 @@ def test_cells_are_those_of_the_images_that_made_them():
     cells = Cells.of(features, 3)
     assert sorted(cells.centers.round().tolist()) == [[0, 0], [0, 10], [10, 0]]
     assert 0.1 < cells.apart < 0.3
+
+
+def test_lpips_stands_beside_what_the_judge_sees(space):
+    with_lpips = FaultSpace(space._network, None, lpips=lambda images: images.mean((1, 2, 3))[:, None])
+    images = pictures(6)
+    brightness = np.array([image.mean() / 255 for image in images])
+    expected = np.mean([(a - b) ** 2 for a, b in combinations(brightness, 2)])
+    placed = with_lpips.place(images)
+    found = placed.measure()
+    assert found.lpips == pytest.approx(expected, rel=1e-4)
+    assert found.lpips_ci95[0] < expected < found.lpips_ci95[1]
+    assert found.judge_distance == measure(space, images).judge_distance
+    two = placed.where(np.array([True, True] + [False] * 4)).measure()
+    assert (two.lpips, two.lpips_ci95) == (pytest.approx((brightness[0] - brightness[1]) ** 2, rel=1e-4), None)
+    assert measure(with_lpips, []).lpips is None
+    assert measure(space, images).lpips is None

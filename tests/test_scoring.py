@@ -80,7 +80,7 @@ def test_chosen_sources_are_a_stratum_of_their_own(cfg, judge):
 
 def test_nothing_found_reaches_nothing(cfg, judge):
     results = score(cfg, [record(z_seed=0)], judge)
-    nothing = {"judge_distance": None, "judge_distance_ci95": None, "cells_reached": 0, "cells": 50, "groups": 0}
+    nothing = {**NOT_MEASURED, "cells_reached": 0, "cells": 50, "groups": 0}
     assert judged(results) == judged(results["strata"]["confident"]) == nothing
 
 
@@ -137,3 +137,11 @@ def test_colour_images_are_compared_too():
     found = [pair(channels=3, first_image=image(i, 3), z_seed=i) for i in range(4)]
     results = score(config("cifar10"), found, judge)
     assert np.isfinite(results["judge_distance"])
+
+
+def test_lpips_that_is_not_on_this_machine_is_left_out(cfg, judge, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    cfg.validity.lpips = "alex"
+    results = score(cfg, faults(3), judge)
+    assert (results["lpips"], results["judge_distance"] > 0) == (None, True)
+    assert "LPIPS between faults is not measured: validity.lpips=alex needs lpips and torchvision" in caplog.text

@@ -65,6 +65,7 @@ class ScriptedAppraiser:
             Verdict(
                 ssim=1.0,
                 l2_rel=0.0,
+                lpips=None,
                 judge_votes=3,
                 label_kept=self.valid,
                 screened=self.screened,

@@ -55,6 +55,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is show
 )
 MEASURED: tuple[tuple[str, str, str], ...] = (  # the same for what comes from metrics.json, where it was measured
     ("judge distance", "judge_distance", "value"),
+    ("LPIPS", "lpips", "value"),
     ("pixel distance", "diversity", "number"),
     ("cells reached", "cells_reached", "reached"),
     ("groups", "groups", "number"),

@@ -81,6 +81,7 @@ def _pair_fields(search: SourceSearch) -> dict[str, Any]:
         "first_image": first.image,
         "ssim": verdict.ssim,
         "l2_rel": verdict.l2_rel,
+        "lpips": verdict.lpips,
         "vae_error": verdict.vae_error,
         "judge_votes": verdict.judge_votes,
         "screened": verdict.screened,

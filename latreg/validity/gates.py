@@ -11,6 +11,7 @@ from latreg.errors import LatregError
 from latreg.images import to_unit
 from latreg.interfaces import Appraisal, Verdict
 from latreg.validity.judge import Judge, count_votes, label_kept
+from latreg.validity.perceptual import PerceptualDistance
 from latreg.validity.similarity import relative_l2, ssim
 from latreg.validity.vae import ValidityModel
 
@@ -24,13 +25,20 @@ class Gates:
     them. With no gates configured every image is valid, as in work that counts misclassification alone.
     """
 
-    def __init__(self, config: ValidityConfig, judge: Judge | None, vae: ValidityModel | None = None) -> None:
+    def __init__(
+        self,
+        config: ValidityConfig,
+        judge: Judge | None,
+        vae: ValidityModel | None = None,
+        lpips: PerceptualDistance | None = None,
+    ) -> None:
         """Set up the gates.
 
         Args:
             config: names and thresholds of the gates.
             judge: the ensemble behind `label_kept`; None = not measured.
             vae: the model behind `in_distribution`; None = not measured.
+            lpips: a distance that is measured and no gate; None = not measured.
 
         Raises:
             LatregError: an unknown gate, a gate whose model is not there, or a threshold that cannot be met.
@@ -53,6 +61,7 @@ class Gates:
         self.config = config
         self.judge = judge
         self.vae = vae
+        self.lpips = lpips
 
     def appraise(self, pairs: Sequence[Appraisal]) -> list[Verdict]:
         """The verdict on each candidate, against its source. It depends on that pair's images and label only."""
@@ -64,6 +73,7 @@ class Gates:
         columns = (
             ssim(sources, candidates).tolist(),
             relative_l2(sources, candidates).tolist(),
+            self.lpips(sources, candidates).tolist() if self.lpips else [None] * len(pairs),
             *self._judged(candidates, labels),
             self.vae.errors(candidates).tolist() if self.vae else [None] * len(pairs),
         )
@@ -78,7 +88,13 @@ class Gates:
         return count_votes(opinions, labels).tolist(), kept.tolist()
 
     def _verdict(
-        self, similarity: float, l2_rel: float, votes: int | None, kept: bool | None, vae_error: float | None
+        self,
+        similarity: float,
+        l2_rel: float,
+        lpips: float | None,
+        votes: int | None,
+        kept: bool | None,
+        vae_error: float | None,
     ) -> Verdict:
         screened = similarity >= self.config.min_ssim and l2_rel <= self.config.max_l2_rel
         known = None if self.vae is None or vae_error is None else vae_error <= self.vae.threshold
@@ -86,6 +102,7 @@ class Gates:
         return Verdict(
             ssim=similarity,
             l2_rel=l2_rel,
+            lpips=lpips,
             judge_votes=votes,
             label_kept=kept,
             screened=screened,

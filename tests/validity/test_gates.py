@@ -1,4 +1,4 @@
-from dataclasses import astuple
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -145,3 +145,14 @@ def test_no_pairs():
 def test_gates_that_cannot_work_are_refused(settings, message):
     with pytest.raises(LatregError, match=message):
         gates(**settings)
+
+
+def test_lpips_is_measured_and_no_gate():
+    def lpips(a, b):
+        return (a - b).abs().amax((1, 2, 3))
+
+    measured = Gates(ValidityConfig(judge=[], gates=["label_kept"]), JUDGE, lpips=lpips)
+    first, second = measured.appraise([pair(gray(0), gray(51)), pair(gray(0), gray(255))])
+    assert (first.lpips, second.lpips) == (pytest.approx(0.2), 1.0)
+    without = gates().appraise([pair(gray(0), gray(51)), pair(gray(0), gray(255))])
+    assert [replace(verdict, lpips=None) for verdict in (first, second)] == without
