@@ -11,14 +11,12 @@ from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import load_sut
 from latreg.config import (
     Config,
-    DatasetConfig,
     MixingConfig,
     OwnGeneratorConfig,
     SearchConfig,
     StrategyConfig,
     TruncationConfig,
 )
-from latreg.data import DataModule, resolve_source
 from latreg.errors import LatregError
 from latreg.generator.own import load_own_generator
 from latreg.generator.pretrained import load_generator
@@ -171,12 +169,6 @@ def make_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise LatregError(f"device {name!r} does not exist: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
-
-
-def make_data(dataset: DatasetConfig, run_seed: int) -> DataModule:
-    """The data set with its splits; a training sets the size of its batches."""
-    source, size = resolve_source(dataset), dataset.validation_size
-    return DataModule(source, dataset.channels, dataset.resolution, size, run_seed=run_seed)
 
 
 def make_truncation(config: TruncationConfig) -> Truncation:

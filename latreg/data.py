@@ -1,6 +1,5 @@
 """Real images: decoded once to uint8, split the same way everywhere."""
 
-import copy
 import hashlib
 import math
 import os
@@ -8,12 +7,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
@@ -53,6 +49,20 @@ def load_images(source: str, split: str, channels: int) -> ImageSet:
     if channels not in (found, 3):
         raise LatregError(f"dataset.channels must be 3 for the colour images of {source!r}, got {channels}")
     return ImageSet(decoded.data.images.expand(-1, channels, -1, -1).contiguous(), decoded.data.labels)
+
+
+def load_split(dataset: DatasetConfig, name: str) -> ImageSet:
+    """The "train", "validation" or "test" split, whole and in file order, padded with black to `dataset.resolution`.
+
+    The validation split is the last `dataset.validation_size` training images.
+    """
+    if name not in ("train", "validation", "test"):
+        raise ValueError(f"split must be train, validation or test, got {name!r}")
+    data = load_images(resolve_source(dataset), "test" if name == "test" else "train", dataset.channels)
+    if name != "test":
+        border = len(data) - dataset.validation_size
+        data = data.slice(0, border) if name == "train" else data.slice(border, len(data))
+    return ImageSet(pad_to(data.images, dataset.resolution), data.labels)
 
 
 def complete(dataset: DictConfig) -> None:
@@ -119,95 +129,3 @@ def _cache_key(source: str, split: str) -> str:
         files = sorted(p for p in Path(source).resolve().rglob("*") if p.is_file())
         parts += [f"{p}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
-
-
-class TrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless shuffled batches, a pure function of (run_seed, rank, number of images seen).
-
-    Each pass over the data is one permutation, drawn from (run_seed, pass); ranks take turns in it. A training that is
-    interrupted goes on with exactly the batches it would have seen.
-    """
-
-    def __init__(
-        self, data: ImageSet, batch_size: int, run_seed: int, n_images: int = 0, rank: int = 0, world_size: int = 1
-    ) -> None:
-        self.data = data
-        self.batch_size = batch_size
-        self.run_seed = run_seed
-        self.n_images = n_images
-        self.rank = rank
-        self.world_size = world_size
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        global_batch = self.batch_size * self.world_size
-        batches_per_pass = len(self.data) // global_batch
-        step = self.n_images // global_batch
-        current_pass = -1
-        while True:
-            if step // batches_per_pass != current_pass:
-                current_pass = step // batches_per_pass
-                rng = np.random.default_rng([self.run_seed, current_pass])
-                order = torch.from_numpy(rng.permutation(len(self.data)))
-            first = (step % batches_per_pass) * global_batch + self.rank * self.batch_size
-            index = order[first : first + self.batch_size]
-            yield self.data.images[index], self.data.labels[index]
-            step += 1
-
-
-class DataModule(L.LightningDataModule):
-    """One data set. The validation split is the last `validation_size` training images, in file order.
-
-    Images are padded with black to `resolution`, which is what the GAN, the SUT and the judge all see.
-    """
-
-    def __init__(
-        self,
-        source: str,
-        channels: int,
-        resolution: int,
-        validation_size: int,
-        batch_size: int = 128,
-        run_seed: int = 0,
-    ) -> None:
-        super().__init__()
-        self.source = source
-        self.channels = channels
-        self.resolution = resolution
-        self.validation_size = validation_size
-        self.batch_size = batch_size
-        self.run_seed = run_seed
-        self.n_images = 0  # where an endless training takes up again
-        self._training_images: ImageSet | None = None
-
-    def with_training_images(self, images: ImageSet) -> "DataModule":
-        """The same validation and test images, but other training images (already padded)."""
-        changed = copy.copy(self)
-        changed._training_images = images
-        return changed
-
-    def split(self, name: str) -> ImageSet:
-        """The "train", "validation" or "test" split, padded, whole and in file order."""
-        if name not in ("train", "validation", "test"):
-            raise ValueError(f"split must be train, validation or test, got {name!r}")
-        if name == "train" and self._training_images is not None:
-            return self._training_images
-        data = load_images(self.source, "test" if name == "test" else "train", self.channels)
-        if name != "test":
-            border = len(data) - self.validation_size
-            data = data.slice(0, border) if name == "train" else data.slice(border, len(data))
-        return ImageSet(pad_to(data.images, self.resolution), data.labels)
-
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = TrainingBatches(self.split("train"), self.batch_size, self.run_seed, self.n_images, rank, world_size)
-        return DataLoader(batches, batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        return self._whole("validation")
-
-    def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        return self._whole("test")
-
-    def _whole(self, name: str) -> DataLoader[tuple[Tensor, ...]]:
-        data = self.split(name)
-        return DataLoader(TensorDataset(data.images, data.labels), batch_size=500)

@@ -1,10 +1,10 @@
 """The test images on which a classifier is checked before it is searched, or shown saved faults."""
 
-from latreg.assembly import make_data
 from latreg.classifier.adapters import AdaptedSUT
 from latreg.classifier.adapters.sanity import check_sanity
 from latreg.classifier.sut import TorchSUT, check_accuracy
 from latreg.config import CallableClassifierConfig, Config, OwnClassifierConfig
+from latreg.data import load_split
 from latreg.images import ImageSet, load_probe
 from latreg.interfaces import SUT
 from latreg.weights import probe_path
@@ -30,7 +30,7 @@ def check_sut(cfg: Config, sut: SUT) -> None:
 def probe_images(cfg: Config) -> ImageSet:
     """The test images that are shipped for this purpose, or the first ones of the data set itself."""
     shipped = shipped_images(cfg)
-    return make_data(cfg.dataset, cfg.run_seed).split("test") if shipped is None else shipped
+    return load_split(cfg.dataset, "test") if shipped is None else shipped
 
 
 def shipped_images(cfg: Config) -> ImageSet | None:

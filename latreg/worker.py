@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from latreg.allocation import keep_freed_memory
-from latreg.assembly import make_data
 from latreg.classifier.training import train_classifier
 from latreg.config import load_run_config
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.generator.training import train_generator
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     keep_freed_memory()
     try:
         cfg = load_run_config(run_dir)
-        TRAININGS[cfg.stage](cfg, run_dir, data=make_data(cfg.dataset, cfg.run_seed), logger=None)
+        TRAININGS[cfg.stage](cfg, run_dir, data=DataModule(cfg.dataset, cfg.run_seed), logger=None)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 1

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from latreg.assembly import make_data
 from latreg.config import DatasetConfig
 from latreg.data import load_images
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.images import pad_to, quantize, to_unit
 
@@ -38,7 +38,7 @@ def folders(tmp_path, monkeypatch):
 def module(**changes):
     """The data set as an experiment would have it; `folder` lies below $LATREG_DATA."""
     settings = {"name": "toy", "hub": "x/y", "folder": "toy", "channels": 1, "resolution": 32, "validation_size": 2}
-    return make_data(DatasetConfig(**(settings | changes), class_names=["a", "b", "c"]), run_seed=0)
+    return DataModule(DatasetConfig(**(settings | changes), class_names=["a", "b", "c"]), run_seed=0)
 
 
 def test_splits_are_the_files_in_order(folders):
@@ -75,7 +75,7 @@ def test_changed_files_are_read_again(folders):
 def test_a_missing_folder_is_named(folders):
     (folders / "data").mkdir()
     with pytest.raises(LatregError, match=r"LATREG_DATA is set to .*expected in .*toy"):
-        module()
+        module().split("train")
 
 
 def test_a_folder_without_images_is_refused(folders):

@@ -24,7 +24,7 @@ from latreg.search.random import RandomTruncation
 from latreg.search.renderer import Renderer
 from latreg.search.sampling import Sampling
 from latreg.search.truncation import Fixed
-from latreg.stages import read_in_order, searched_records
+from latreg.searching import read_in_order, searched_records
 from tests.same_records import assert_same
 from tests.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 

@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from latreg.assembly import make_data
 from latreg.config import conf_dir, register
 from latreg.data import complete
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from tests.pictures import CLASSES, picture, write_folders
 
@@ -54,7 +54,7 @@ def test_train_and_test_with_a_folder_per_class(tmp_path, suffix, test):
     assert dataset.name == "photos"
     assert (dataset.channels, dataset.resolution, dataset.validation_size) == (3, 32, 6)
     assert list(dataset.class_names) == list(CLASSES)
-    data = make_data(dataset, 0)
+    data = DataModule(dataset, 0)
     splits = {name: data.split(name) for name in ("train", "validation", "test")}
     assert {name: len(split) for name, split in splits.items()} == {"train": 54, "validation": 6, "test": 12}
     for split in splits.values():
@@ -68,7 +68,7 @@ def test_without_a_test_folder_the_last_fifth_is_test_images(tmp_path):
     (root / ".hidden").mkdir()
     (root / "red" / "Thumbs.db").write_text("")
     (root / "red" / "notes.txt").write_text("")
-    data = make_data(described("folder", root), 0)
+    data = DataModule(described("folder", root), 0)
     assert [len(data.split(name)) for name in ("train", "validation", "test")] == [43, 5, 12]
     assert shares(data.split("test").labels) == pytest.approx([1 / 3] * 3)
     together = np.concatenate([data.split(name).images.flatten(1).numpy() for name in ("train", "validation", "test")])
@@ -91,16 +91,16 @@ def test_gray_pictures_have_one_channel(tmp_path):
     root = write_folders(tmp_path / "photos", mode="L")
     dataset = described("folder", root)
     assert dataset.channels == 1
-    assert make_data(dataset, 0).split("train").images.shape == (21, 1, 32, 32)
+    assert DataModule(dataset, 0).split("train").images.shape == (21, 1, 32, 32)
     coloured = described("folder", root, "dataset.channels=3")
-    assert make_data(coloured, 0).split("train").images.shape == (21, 3, 32, 32)
+    assert DataModule(coloured, 0).split("train").images.shape == (21, 3, 32, 32)
 
 
 @pytest.mark.parametrize(("size", "resolution"), [(20, 32), (32, 32), (48, 64), (64, 64)])
 def test_the_resolution_is_the_next_power_of_two(tmp_path, size, resolution):
     dataset = described("folder", write_folders(tmp_path / "photos", 4, size=size))
     assert dataset.resolution == resolution
-    assert make_data(dataset, 0).split("test").images.shape[-2:] == (resolution, resolution)
+    assert DataModule(dataset, 0).split("test").images.shape[-2:] == (resolution, resolution)
 
 
 def test_what_is_given_is_kept(tmp_path):
@@ -135,7 +135,7 @@ def test_columns_are_found_by_what_they_hold(tmp_path, image, label):
         write_table(tmp_path / "data", features, {name: rows[name] for name in features}, split)
     dataset = described("hub", tmp_path / "data")
     assert list(dataset.class_names) == list(CLASSES)
-    assert make_data(dataset, 0).split("test").labels.tolist() == labels
+    assert DataModule(dataset, 0).split("test").labels.tolist() == labels
 
 
 @pytest.mark.parametrize("words", [True, False])
@@ -146,7 +146,7 @@ def test_labels_may_be_words_or_numbers(tmp_path, words):
     write_table(tmp_path / "data", features, {"image": [picture(i % 3, i) for i in range(30)], "label": values})
     dataset = described("hub", tmp_path / "data")
     assert list(dataset.class_names) == (list(CLASSES) if words else ["0", "1", "2"])
-    data = make_data(dataset, 0)
+    data = DataModule(dataset, 0)
     assert data.split("train").labels.tolist() == labels[:21]
     assert data.split("test").labels.tolist() == labels[24:]
 
@@ -155,7 +155,7 @@ def test_rows_sorted_by_class_are_dealt_out(tmp_path):
     labels = sorted(i % 3 for i in range(60))
     features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))}
     write_table(tmp_path / "data", features, {"image": [picture(y, i) for i, y in enumerate(labels)], "label": labels})
-    data = make_data(described("hub", tmp_path / "data", "dataset.validation_size=12"), 0)
+    data = DataModule(described("hub", tmp_path / "data", "dataset.validation_size=12"), 0)
     for name in ("train", "validation", "test"):
         assert shares(data.split(name).labels) == pytest.approx([1 / 3] * 3)
 
@@ -242,13 +242,13 @@ def test_bad_folders_are_one_sentence(tmp_path, make, message):
 def test_colours_do_not_fit_one_channel(tmp_path):
     dataset = described("folder", write_folders(tmp_path / "photos"), "dataset.channels=1")
     with pytest.raises(LatregError, match=r"dataset\.channels must be 3 for the colour images of .*photos', got 1"):
-        make_data(dataset, 0).split("train")
+        DataModule(dataset, 0).split("train")
 
 
 def test_mixed_pictures_may_all_be_taken_as_colour(tmp_path):
     root = write_folders(tmp_path / "photos")
     picture(2, 5, mode="L").save(root / "red" / "x.png")
-    assert make_data(described("folder", root, "dataset.channels=3"), 0).split("train").images.shape[1] == 3
+    assert DataModule(described("folder", root, "dataset.channels=3"), 0).split("train").images.shape[1] == 3
 
 
 def test_a_path_must_be_given():

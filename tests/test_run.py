@@ -288,3 +288,9 @@ class TestMergeRefuses:
             assert self.merged(tmp_path, *names) == 2
             assert message in capfd.readouterr().err
         assert not (tmp_path / "merged" / "metrics.json").exists()
+
+
+def test_a_search_does_not_wait_for_lightning():
+    """Importing it, or torchmetrics, takes each process of a search seconds."""
+    code = "import sys, latreg.stages, latreg.searching; print({'lightning', 'torchmetrics'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -16,7 +16,7 @@ from latreg.classifier.module import ClassifierModule
 from latreg.classifier.networks import Classifier
 from latreg.classifier.sut import KIND, TorchSUT, accuracy
 from latreg.config import Config
-from latreg.data import DataModule
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.fitting import fit
 from latreg.images import ImageSet, to_unit

@@ -8,7 +8,7 @@ from latreg import weights
 from latreg.assembly import make_device
 from latreg.classifier.training import train_classifier
 from latreg.config import Config
-from latreg.data import DataModule
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.generator.manifold import NEAREST
 from latreg.generator.pretrained import StyleGAN2, load_generator

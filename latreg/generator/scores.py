@@ -13,7 +13,7 @@ from latreg.assembly import CHUNK
 from latreg.classifier.networks import Classifier
 from latreg.classifier.sut import TorchSUT, load_sut
 from latreg.config import Config
-from latreg.data import DataModule
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.generator.manifold import NEAREST, overlap
 from latreg.generator.pretrained import StyleGAN2

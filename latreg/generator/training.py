@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from latreg.config import Config
-from latreg.data import DataModule
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.generator.augment import transform_names
 from latreg.generator.module import StyleGAN2Module

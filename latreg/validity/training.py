@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from latreg import weights
 from latreg.config import Config
-from latreg.data import DataModule
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.fitting import fit
 from latreg.images import to_unit

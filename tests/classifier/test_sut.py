@@ -7,10 +7,10 @@ import torch
 from omegaconf import OmegaConf
 
 from latreg import weights
-from latreg.assembly import make_data
 from latreg.classifier.networks import NETWORKS, build
 from latreg.classifier.sut import accuracy, check_accuracy, load_sut
 from latreg.config import DatasetConfig, conf_dir
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.images import ImageSet
 
@@ -145,7 +145,7 @@ def test_shipped_weights_reach_their_card(name: str) -> None:
     dataset = cast(DatasetConfig, OmegaConf.merge(OmegaConf.structured(DatasetConfig), saved))
     sut = load_sut(f"zoo:{name}", dataset)
     assert sut.card["sha256"] == sut.id
-    check_accuracy(sut, make_data(dataset, run_seed=0).split("test"), sut.card, 1500)
+    check_accuracy(sut, DataModule(dataset, run_seed=0).split("test"), sut.card, 1500)
 
 
 def test_sut_and_judge_for_mnist_are_shipped() -> None:

@@ -8,18 +8,18 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
 from latreg import weights
-from latreg.assembly import make_data
 from latreg.classifier.module import ClassifierModule
 from latreg.classifier.sut import load_sut
 from latreg.classifier.training import train_classifier, weights_file
 from latreg.config import Config
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def train(cfg: Config, run_dir: Path, logger: Logger | None = None) -> dict[str, Any]:
-    return train_classifier(cfg, run_dir, logger, make_data(cfg.dataset, cfg.run_seed))
+    return train_classifier(cfg, run_dir, logger, DataModule(cfg.dataset, cfg.run_seed))
 
 
 def cut_at(step: int) -> Callable[..., Tensor]:

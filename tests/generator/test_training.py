@@ -6,7 +6,7 @@ import lightning as L
 import pytest
 import torch
 
-from latreg.data import TrainingBatches
+from latreg.datamodule import TrainingBatches
 from latreg.errors import LatregError
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.module import StyleGAN2Module

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from latreg import weights
-from latreg.assembly import make_data
 from latreg.config import Config, DatasetConfig, TrainerConfig, VAETrainingConfig, ValidityConfig
+from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.images import ImageSet, to_unit
 from latreg.validity.module import VAEModule
@@ -44,7 +44,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Config:
 
 
 def train(cfg: Config, run_dir: Path):
-    return train_validity(cfg, run_dir, None, make_data(cfg.dataset, cfg.run_seed))
+    return train_validity(cfg, run_dir, None, DataModule(cfg.dataset, cfg.run_seed))
 
 
 def load(cfg: Config, path: str, quantile: float = 0.95) -> ValidityModel:
