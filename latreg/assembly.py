@@ -217,6 +217,8 @@ def check_search(cfg: Config, generator: Generator) -> None:
             raise LatregError(f"strategy.layer_sets must name layers 0 .. {generator.num_ws - 1}, got {layer}")
     if (until := getattr(cfg.strategy, "until", "valid")) not in ("flipped", "screened", "valid"):
         raise LatregError(f"strategy.until must be flipped, screened or valid, got {until!r}")
+    if (finder := getattr(cfg.strategy, "root_finder", "itp")) not in ("bisection", "itp"):
+        raise LatregError(f"strategy.root_finder must be bisection or itp, got {finder!r}")
 
 
 def check_chosen(search: SearchConfig, generator: Generator) -> None:

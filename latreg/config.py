@@ -248,6 +248,7 @@ class MixingConfig(StrategyConfig):
     bisection_steps: int = 12
     until: str = "screened"  # flipped | screened | valid: what a pair must be for the search of a source to end
     run_seed: int = MISSING  # draws the partners
+    root_finder: str = "bisection"  # or itp, which needs fewer queries to the same end
     give_up: bool = False  # leave a mixture as soon as a verdict, which costs no query, shows its boundary is invalid
 
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from latreg.interfaces import Evaluation, Proposal, Source, Verdict
-from latreg.search.bisection import bisect
+from latreg.search.boundary import find_boundary
 from latreg.search.protocol import Search, appraise, query_one, report
 
 
 @dataclass(frozen=True)
 class Mixing:
-    """Put a rival's latent on some layers; where that flips the SUT, bisect the strength of the mixture.
+    """Put a rival's latent on some layers; where that flips the SUT, search the strength at which it does.
 
     Rivals are the SUT's next best classes. Partners, rivals and layer sets are tried in turn, until a pair is good
     enough or the budget of the source is spent.
 
-    With `give_up`, verdicts guide the bisection; they cost no query. On the way from the source to the rival the SUT
+    With `give_up`, verdicts guide that search; they cost no query. On the way from the source to the rival the SUT
     changes its mind at one point and the judge at another, and only where the SUT is first do valid faults lie between
     the two. An image that the SUT still classifies c although it is no longer valid proves the other order, so the
     mixture is left there. A source that is itself invalid is left at once.
@@ -27,7 +27,8 @@ class Mixing:
         partners: partner latents drawn per rival.
         top_k: number of rivals.
         targeted: the mixture must be classified as the rival, not just as another class.
-        bisection_steps: halvings of alpha.
+        bisection_steps: the boundary is known to 2^-steps of alpha.
+        root_finder: bisection or itp, which needs fewer queries.
         give_up: leave a mixture as soon as a verdict shows that its boundary is invalid.
         until: what a pair must be to end the search of its source: flipped, screened or valid.
         run_seed: draws the partners, together with the source.
@@ -41,6 +42,7 @@ class Mixing:
     until: str
     run_seed: int
     give_up: bool = False
+    root_finder: str = "bisection"
     name: str = "mixing"
     needs_accepted: bool = True
 
@@ -55,7 +57,9 @@ class Mixing:
             end = yield from query_one(whole(1.0))
             if not self._hit(end):
                 continue
-            pair = yield from bisect(whole, (0.0, start), (1.0, end), self.bisection_steps, promising)
+            pair = yield from find_boundary(
+                whole, (0.0, start), (1.0, end), self.bisection_steps, promising, self.root_finder
+            )
             if not self._hit(pair.first):
                 continue
             verdict = yield from report(pair)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latreg.interfaces import Evaluation, Proposal, Source
-from latreg.search.bisection import bisect
+from latreg.search.boundary import find_boundary
 from latreg.search.protocol import Search, query_one, report
 
 
@@ -29,7 +29,7 @@ class RandomTruncation:
                 continue
             evaluation = yield from query_one(Proposal(psi))
             if evaluation.flipped:
-                pair = yield from bisect(Proposal, last, (psi, evaluation), self.bisection_steps)
+                pair = yield from find_boundary(Proposal, last, (psi, evaluation), self.bisection_steps)
                 yield from report(pair)
                 return
             last = (psi, evaluation)
