@@ -14,6 +14,7 @@ from latreg.generator.manifold import NEAREST
 from latreg.generator.pretrained import StyleGAN2, load_generator
 from latreg.generator.scores import Distances, JudgeFeatures, agreement, draw, load_judge_members
 from latreg.generator.snapshots import sample_grid
+from latreg.images import ImageSet
 from latreg.metrics import wilson
 from latreg.provenance import command
 from latreg.validity.judge import Judge
@@ -46,11 +47,10 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
         **names_of_judge(cfg, judge),
         **distances.sizes,
     }
+    results |= measured_agreement(judge, data.split("test"), "of_test")  # what real images reach: the judge's accuracy
     for psi, center in TRUNCATIONS:
         samples, suffix = draw(generator, n, psi, center), f"psi_{psi:g}_{center}"
-        agreed = agreement(judge, samples)
-        results[f"judge_agreement_{suffix}"] = agreed / n
-        results[f"judge_agreement_{suffix}_ci95"] = wilson(agreed, n)
+        results |= measured_agreement(judge, samples, suffix)
         results |= distances.overlap(samples, suffix)
         if psi == 1.0:
             results["judge_frechet_distance"] = distances.frechet(samples.images)
@@ -61,6 +61,12 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
     path = weights.resolve(cfg.generator.weights, "generator")
     weights.write_card(run_dir / path.name, weights.read_card(path) | {"scores": results, "measured_by": command(cfg)})
     return results
+
+
+def measured_agreement(judge: Judge, images: ImageSet, suffix: str) -> dict[str, Any]:
+    """The share of images whose class the judge sees, with its interval, under names that end in suffix."""
+    agreed, n = agreement(judge, images), len(images)
+    return {f"judge_agreement_{suffix}": agreed / n, f"judge_agreement_{suffix}_ci95": wilson(agreed, n)}
 
 
 def names_of_judge(cfg: Config, judge: Judge) -> dict[str, Any]:
