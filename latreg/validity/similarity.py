@@ -1,7 +1,6 @@
 """How far a test is from the image it started from. Pure functions of float images in [0, 1], (N, C, H, W)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 WINDOW = 11  # side of SSIM's Gaussian window, in pixels
@@ -23,9 +22,9 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     if min(a.shape[-2:]) < WINDOW:
         raise ValueError(f"images must be at least {WINDOW}x{WINDOW} for SSIM, got {a.shape[-2]}x{a.shape[-1]}")
     x, y = a.double(), b.double()  # in float32 the variances of flat areas cancel
-    planes = torch.stack([x, y, x * x, y * y, x * y]).reshape(-1, 1, *a.shape[-2:])
-    means = F.conv2d(planes, _window(x)).reshape(5, len(a), -1)
-    mean_x, mean_y, square_x, square_y, product = means
+    rows, columns = (_windows(side).to(x) for side in a.shape[-2:])
+    means = rows @ torch.stack([x, y, x * x, y * y, x * y]) @ columns.T  # (5, N, C, .., ..)
+    mean_x, mean_y, square_x, square_y, product = means.flatten(2)
     covariance = product - mean_x * mean_y
     variances = square_x - mean_x**2 + square_y - mean_y**2
     c1, c2 = STABILIZERS
@@ -34,12 +33,12 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return similarity.mean(1).to(a.dtype)
 
 
-def _window(like: Tensor) -> Tensor:
-    """Gaussian weights (1, 1, WINDOW, WINDOW) that add up to 1."""
-    distance = torch.arange(WINDOW).to(like) - WINDOW // 2
-    line = torch.exp(-(distance**2) / (2 * SIGMA**2))
-    window = line[:, None] * line
-    return (window / window.sum())[None, None]
+def _windows(side: int) -> Tensor:
+    """Gaussian weights (side - WINDOW + 1, side) of each window that lies inside a line of pixels."""
+    offset = torch.arange(side) - torch.arange(side - WINDOW + 1)[:, None]
+    distance = offset.double() - WINDOW // 2
+    weights = torch.exp(-(distance**2) / (2 * SIGMA**2)).where((offset >= 0) & (offset < WINDOW), 0.0)
+    return weights / weights.sum(1, keepdim=True)
 
 
 def relative_l2(a: Tensor, b: Tensor) -> Tensor:
