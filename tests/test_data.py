@@ -128,7 +128,7 @@ def test_8_bit_images_survive_the_round_trip():
     assert np.float32(to_unit(levels).max()) == 1
 
 
-@pytest.mark.skipif("LATREG_DATA" not in os.environ, reason="needs the real data in LATREG_DATA")
+@pytest.mark.skipif(not os.environ.get("LATREG_DATA"), reason="needs the real data in LATREG_DATA")
 class TestRealData:
     REAL = os.environ.get("LATREG_DATA", "")
 
