@@ -67,8 +67,8 @@ def measure(device: torch.device) -> dict[str, Any]:
     syntheses = [synthesis(case, clock) for case in cases]
     rows = [
         contest(cases[0], Workload("first flip", configured_strategy("random"), "global", 100, 1000), clock),
-        contest(cases[0], Workload("mixing", configured_strategy("mixing"), "class", 50, 80), clock),
-        contest(cases[1], Workload("mixing", configured_strategy("mixing"), "class", 16, 40), clock),
+        contest(cases[0], Workload("mixing", configured_strategy("mixing"), "class", 100, 80), clock),
+        contest(cases[1], Workload("mixing", configured_strategy("mixing"), "class", 32, 40), clock),
     ]
     return {
         "machine": machine(device),

@@ -128,8 +128,20 @@ def screen(appraisals: Sequence[Appraisal]) -> list[Verdict]:
         for images in zip(*((a.source.image, a.candidate.image) for a in appraisals), strict=True)
     )
     return [
-        Verdict(s, l2, 0, True, s >= MIN_SSIM and l2 <= MAX_L2_REL, None, None, True)
-        for s, l2 in zip(ssim(sources, candidates).tolist(), relative_l2(sources, candidates).tolist(), strict=True)
+        Verdict(
+            ssim=similarity,
+            l2_rel=distance,
+            lpips=None,
+            judge_votes=None,
+            label_kept=None,
+            screened=similarity >= MIN_SSIM and distance <= MAX_L2_REL,
+            vae_error=None,
+            in_distribution=None,
+            valid=True,
+        )
+        for similarity, distance in zip(
+            ssim(sources, candidates).tolist(), relative_l2(sources, candidates).tolist(), strict=True
+        )
     ]
 
 

@@ -82,7 +82,7 @@ def make_naive(case: Case, workload: Workload) -> NaiveSearch:
     """One image per call."""
     return NaiveSearch(
         case.generator.network,
-        case.sut,
+        case.sut.network,
         screen,
         Fixed(1.0),
         workload.strategy,

@@ -1,7 +1,8 @@
 """The search as it is published: each query goes from z to one image and from one image to one answer.
 
 The networks' arithmetic is that of the published code: the weights of a convolution are scaled by the styles of the
-sample, and a grouped convolution applies them; feature maps are NCHW.
+sample, and a grouped convolution applies them; feature maps are NCHW. The SUT is the network as it was trained, its
+batch normalizations not melted into the convolutions.
 """
 
 import copy
@@ -13,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latreg.classifier.networks import Classifier
 from latreg.generator.layers import SynthesisLayer, ToRGBLayer
 from latreg.generator.networks import GeneratorNetwork, SynthesisBlock, SynthesisNetwork
 from latreg.images import quantize, to_unit
-from latreg.interfaces import SUT, Appraisal, BoundaryPair, Evaluation, Proposal, Source, Strategy
+from latreg.interfaces import Appraisal, BoundaryPair, Evaluation, Proposal, Source, Strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Appraise, SourceSearch
 from latreg.search.latent import layer_mask, mix, truncate
@@ -29,14 +31,14 @@ class NaiveSearch:
     """Runs a strategy source by source, proposal by proposal.
 
     Args:
-        network, sut: the same as the engine's.
+        network, classifier: those of the engine's generator and SUT.
         center: what truncation shrinks towards, "class" or "global".
     """
 
     def __init__(
         self,
         network: GeneratorNetwork,
-        sut: SUT,
+        classifier: Classifier,
         appraise: Appraise,
         truncation: Truncation,
         strategy: Strategy,
@@ -46,7 +48,7 @@ class NaiveSearch:
         self.network = copy.deepcopy(network)
         for parameter in self.network.parameters():
             parameter.data = parameter.data.contiguous()
-        self.sut = sut
+        self.classifier = classifier
         self.appraise = appraise
         self.truncation = truncation
         self.strategy = strategy
@@ -77,7 +79,7 @@ class NaiveSearch:
             mask = layer_mask([proposal.layers], self.network.num_ws)
             w = mix(w, self._latent(partner, proposal.psi), mask, torch.tensor([proposal.alpha]))
         image = quantize(synthesize(self.network.synthesis, w) * 0.5 + 0.5)
-        probabilities = self.sut(to_unit(image))
+        probabilities = self.classifier(to_unit(image)).softmax(dim=1)
         return Evaluation(proposal, source.label, image[0].numpy(), probabilities[0].numpy())
 
     def _latent(self, source: Source, psi: float) -> Tensor:

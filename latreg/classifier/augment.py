@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def random_affine(images: Tensor, rng: np.random.Generator, max_shift: int, max_rotation: float, flip: bool) -> Tensor:
-    """Turn, mirror and shift each image (N, C, H, W) by itself; what comes in from outside is black.
+    """Turn, mirror and shift each image (N, C, H, W) by itself; what comes in from outside is its reflection.
 
     Args:
         images: floats in [0, 1], square.
@@ -29,7 +29,7 @@ def random_affine(images: Tensor, rng: np.random.Generator, max_shift: int, max_
     ]
     theta = torch.from_numpy(np.stack(rows, axis=1)).to(images)  # (N, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def cutout(images: Tensor, rng: np.random.Generator, side: int) -> Tensor:

@@ -95,7 +95,7 @@ def resnet(
 
     ResNet-18 for 32x32 images is widths (64, 128, 256, 512), blocks 2, first_stride 1.
     """
-    layers: list[nn.Module] = [_conv_bn(channels, widths[0], 3), nn.ReLU()]
+    layers: list[nn.Module] = [_conv_bn(channels, widths[0], 3), nn.ReLU(inplace=True)]
     before = widths[0]
     for stage, width in enumerate(widths):
         for block in range(blocks):
@@ -113,10 +113,16 @@ def vgg(
     before = channels
     for width in widths:
         for _ in range(convs):
-            layers += [_conv_bn(before, width, 3), nn.ReLU()]
+            layers += [_conv_bn(before, width, 3), nn.ReLU(inplace=True)]
             before = width
         layers.append(nn.MaxPool2d(2))
-    head = [nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(4 * before, hidden), nn.BatchNorm1d(hidden), nn.ReLU()]
+    head = [
+        nn.AdaptiveMaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * before, hidden),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(inplace=True),
+    ]
     return nn.Sequential(*layers, *head, nn.Linear(hidden, num_classes))
 
 
@@ -226,7 +232,7 @@ def _identity_conv(before: int, after: int) -> nn.Conv2d:
 
 
 def _bn_relu(width: int) -> list[nn.Module]:
-    return [nn.BatchNorm2d(width), nn.ReLU()]
+    return [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
 
 
 def _pooled_head(width: int, num_classes: int) -> list[nn.Module]:
@@ -256,12 +262,15 @@ class _UnscaledResidual(nn.Module):
 class _ResidualBlock(nn.Module):
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
-        self.branch = nn.Sequential(_conv_bn(before, after, 3, stride), nn.ReLU(), _conv_bn(after, after, 3))
+        self.branch = nn.Sequential(
+            _conv_bn(before, after, 3, stride), nn.ReLU(inplace=True), _conv_bn(after, after, 3)
+        )
         same_shape = before == after and stride == 1
         self.skip = nn.Identity() if same_shape else _conv_bn(before, after, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.skip(x) + self.branch(x))
+        y: Tensor = self.branch(x)
+        return y.add_(self.skip(x)).relu_()
 
 
 class _InvertedResidual(nn.Module):

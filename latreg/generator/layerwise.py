@@ -51,16 +51,16 @@ class LayerwiseSynthesis:
         self.map_sizes = [len(layer.weight) * layer.resolution**2 for layer in (blocks[0].conv1, *layers)]
 
     def respond(self, layer: int, state: Tensors, w: Tensor) -> Tensors:
-        """Features and their styles, skip output, and the image so far, as far as there are such; affine in w."""
-        response: Tensors = ()
-        if layer < self.num_ws - 1:
-            response += self._convolutions[layer].respond(state, w)
-        if layer % 2 == 1:
-            response += (self._skips[layer // 2].respond(state[0], w),)
-        return response + state[1:]
+        """Features and their styles, skip output, and the image so far, as far as there are such; affine in w.
+
+        The features of the state are overwritten.
+        """
+        skip = (self._skips[layer // 2].respond(state[0], w),) if layer % 2 == 1 else ()
+        features = self._convolutions[layer].respond(state, w) if layer < self.num_ws - 1 else ()
+        return (*features, *skip, *state[1:])
 
     def advance(self, layer: int, response: Tensors) -> Tensors:
-        """The state that enters the next layer."""
+        """The state that enters the next layer. The features of the response are overwritten."""
         if layer == self.num_ws - 1:
             return (self._skips[-1].add(*response) * 0.5 + 0.5,)
         features, styles, *images = response
@@ -99,7 +99,7 @@ class _ModulatedConvolution:
 
     def finish(self, response: Tensor, styles: Tensor) -> Tensor:
         scale = (styles.square() @ self._squares + 0.5e-8).rsqrt()
-        x = F.leaky_relu_(torch.addcmul(self._offset, response, scale[:, None, None, :]), 0.2)
+        x = F.leaky_relu_(torch.addcmul(self._offset, response, scale[:, None, None, :], out=response), 0.2)
         return x if self._clamp is None else x.clamp_(-self._clamp, self._clamp)
 
 
@@ -125,7 +125,7 @@ class _Convolution(_ModulatedConvolution):
 
     def respond(self, state: Tensors, w: Tensor) -> Tensors:
         styles = self._styles(w)
-        return self._convolve(state[0] * styles[:, None, None, :]), styles
+        return self._convolve(state[0].mul_(styles[:, None, None, :])), styles
 
 
 class _Skip:

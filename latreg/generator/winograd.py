@@ -52,7 +52,7 @@ class WinogradConvolution:
         kernel = torch.tensor(_KERNEL, dtype=torch.float64)
         points = torch.einsum("ai, ocij, bj -> abco", kernel, weight.detach().double(), kernel)
         self.weight = points.flatten(0, 1).float().contiguous()  # (36, I, O)
-        self._input, self._output = (torch.kron(m, m).float() for m in map(torch.tensor, (_INPUT, _OUTPUT)))
+        self._input, self._output = (torch.tensor(matrix, dtype=torch.float32) for matrix in (_INPUT, _OUTPUT))
 
     def __call__(self, x: Tensor) -> Tensor:
         tiles = x.shape[1] * x.shape[2] // TILE**2
@@ -67,7 +67,14 @@ class WinogradConvolution:
         windows = padded.as_strided(  # the same place of all tiles together
             (TILE + 2, TILE + 2, n, rows, columns, channels), (row, column, image, TILE * row, TILE * column, channel)
         )
-        points = (self._input @ windows.reshape(36, -1)).view(36, -1, channels)
+        points = _on_both_axes(self._input, windows.reshape(36, -1)).view(36, -1, channels)
         products = torch.bmm(points, self.weight)
-        y = (self._output @ products.flatten(1)).view(TILE, TILE, n, rows, columns, -1)
+        y = _on_both_axes(self._output, products.flatten(1)).view(TILE, TILE, n, rows, columns, -1)
         return y.permute(2, 3, 0, 4, 1, 5).reshape(n, height, width, -1)
+
+
+def _on_both_axes(matrix: Tensor, x: Tensor) -> Tensor:
+    """x (M M, K), an M x M array for each column => (N N, K) for a matrix (N, M): matrix @ array @ matrix.T."""
+    new, old = matrix.shape
+    rows = matrix @ x.view(old, -1)
+    return torch.matmul(matrix, rows.view(new, old, -1)).flatten(0, 1)

@@ -8,9 +8,9 @@ mixed one with the source's w, there the line between the responses to source an
 nothing that a search decides depends on what was rendered before, and a row renders the same image again.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -29,11 +29,11 @@ class LayerwiseGenerator(Protocol):
     map_sizes: list[int]  # floats of an image's feature maps, layer by layer
 
     def respond(self, layer: int, state: Tensors, w: Tensor) -> Tensors:
-        """What a layer makes of a state up to its first nonlinearity; affine in w (N, w_dim)."""
+        """What a layer makes of a state up to its first nonlinearity; affine in w (N, w_dim). The state is used up."""
         ...
 
     def advance(self, layer: int, response: Tensors) -> Tensors:
-        """The state that enters the next layer."""
+        """The state that enters the next layer. The response is used up."""
         ...
 
 
@@ -107,13 +107,11 @@ class ReusingSynthesis:
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Tensor]]:
         """Yields images (N, C, H, W), about [0, 1], with their places among the requests."""
-        plans = [(self._first_layer(request), blends(request)) for request in requests]
-        order = sorted(range(len(requests)), key=plans.__getitem__)
-        for (layer, _), group in groupby(order, key=plans.__getitem__):
-            places = list(group)
-            for i in range(0, len(places), self.chunk):
-                chunk = places[i : i + self.chunk]
-                yield chunk, self._synthesize([requests[place] for place in chunk], layer)
+        starts = [(self._first_layer(request), blends(request)) for request in requests]
+        order = sorted(range(len(requests)), key=starts.__getitem__)
+        for i in range(0, len(order), self.chunk):
+            places = order[i : i + self.chunk]
+            yield places, self._synthesize([requests[place] for place in places], [starts[place] for place in places])
 
     def _first_layer(self, request: Request) -> int:
         """The layer to start at: the last one whose state is in memory, but no later than the first blended one."""
@@ -127,18 +125,23 @@ class ReusingSynthesis:
                     return layer
         return layers[0]
 
-    def _synthesize(self, requests: Sequence[Request], first: int) -> Tensor:
-        """Images of requests that all start at the same layer, and all or none of which blend there."""
+    def _synthesize(self, requests: Sequence[Request], starts: Sequence[tuple[int, bool]]) -> Tensor:
+        """Images of requests by what they start with: the layer, then whether they blend there.
+
+        Those that start later join where they start, so the late layers, the expensive ones, run on full batches.
+        """
         ws = self.compose(requests)
         state: Tensors = ()
-        for layer in range(first, self.generator.num_ws):
-            if layer == first and blends(requests[0]):
-                response = self._blended_response(requests, layer)
-            else:
-                entering = self._states(requests, layer) if layer == first else state
-                response = self.generator.respond(layer, entering, ws[:, layer])
+        for layer in range(starts[0][0], self.generator.num_ws):
+            running, plain, end = (bisect_left(starts, start) for start in ((layer,), (layer, True), (layer + 1,)))
+            response: Tensors = ()
+            if plain:
+                state = _join(state, self._states(requests[running:plain], layer))
+                response = self.generator.respond(layer, state, ws[:plain, layer])
+            if plain < end:
+                response = _join(response, self._blended_responses(requests[plain:end], layer))
             state = self.generator.advance(layer, response)
-            self._remember(requests, layer, state)
+            self._remember(requests[:end], layer, state)
         return state[0]
 
     def _remember(self, requests: Sequence[Request], layer: int, state: Tensors) -> None:
@@ -148,10 +151,10 @@ class ReusingSynthesis:
             if layers and layers[-1] == layer and layers in self._beginnings and not blends(request):
                 self.memory.put(_state_key(request, layer + 1), _row(state, row))
 
-    def _states(self, requests: Sequence[Request], layer: int) -> Tensors:
-        """The states in which requests enter a layer."""
+    def _states(self, requests: Sequence[Request], layer: int) -> list[Tensors]:
+        """The states in which requests enter a layer, one by one."""
         if layer == 0:
-            return ()
+            return []
         lacking: dict[Key, Request] = {}
         found: dict[Key, Tensors] = {}
         keys = [_state_key(request, layer) for request in requests]
@@ -163,7 +166,7 @@ class ReusingSynthesis:
         if lacking:
             states = self._run_up_to(layer, list(lacking.values()))
             found.update((key, _row(states, row)) for row, key in enumerate(lacking))
-        return _stack([found[key] for key in keys])
+        return [found[key] for key in keys]
 
     def _run_up_to(self, end: int, requests: Sequence[Request]) -> Tensors:
         """The states in which requests enter layer `end`; they and those on the way are kept."""
@@ -175,15 +178,17 @@ class ReusingSynthesis:
                 self.memory.put(_state_key(request, layer + 1), _row(state, row))
         return state
 
-    def _blended_response(self, requests: Sequence[Request], layer: int) -> Tensors:
-        """The responses of their first mixed layer to mixtures of source and partner."""
-        start = self._responses([unmixed(request) for request in requests], layer)
-        end = self._responses([replaced(request) for request in requests], layer)
-        alpha = torch.tensor([request.proposal.alpha for request in requests], device=start[0].device)
-        return tuple(a.lerp(b, alpha.view(-1, *[1] * (a.ndim - 1))) for a, b in zip(start, end, strict=True))
+    def _blended_responses(self, requests: Sequence[Request], layer: int) -> list[Tensors]:
+        """The responses of their first mixed layer to mixtures of source and partner, one by one."""
+        starts = self._responses([unmixed(request) for request in requests], layer)
+        ends = self._responses([replaced(request) for request in requests], layer)
+        return [
+            tuple(a.lerp(b, request.proposal.alpha) for a, b in zip(start, end, strict=True))
+            for request, start, end in zip(requests, starts, ends, strict=True)
+        ]
 
-    def _responses(self, requests: Sequence[Request], layer: int) -> Tensors:
-        """The responses of a layer to w of source or partner."""
+    def _responses(self, requests: Sequence[Request], layer: int) -> list[Tensors]:
+        """The responses of a layer to w of source or partner, one by one."""
         lacking: dict[Key, Request] = {}
         found: dict[Key, Tensors] = {}
         keys = [_response_key(request, layer) for request in requests]
@@ -195,11 +200,11 @@ class ReusingSynthesis:
         if lacking:
             missing = list(lacking.values())
             w = self.compose(missing)[:, layer]
-            responses = self.generator.respond(layer, self._states(missing, layer), w)
+            responses = self.generator.respond(layer, _join((), self._states(missing, layer)), w)
             for row, key in enumerate(lacking):
                 found[key] = _row(responses, row)
                 self.memory.put(key, found[key])
-        return _stack([found[key] for key in keys])
+        return [found[key] for key in keys]
 
 
 def _state_key(request: Request, layer: int) -> Key:
@@ -215,8 +220,13 @@ def _row(tensors: Tensors, row: int) -> Tensors:
     return tuple(tensor[row] for tensor in tensors)
 
 
-def _stack(rows: Sequence[Tensors]) -> Tensors:
-    return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+def _join(batch: Tensors, rows: Sequence[Tensors]) -> Tensors:
+    """A batch, () = none, with rows behind it."""
+    if not rows:
+        return batch
+    columns = [[row[None] for row in column] for column in zip(*rows, strict=True)]
+    heads = [[tensor] for tensor in batch] or [[]] * len(columns)
+    return tuple(torch.cat(head + column) for head, column in zip(heads, columns, strict=True))
 
 
 def _bytes(tensors: Tensors) -> int:

@@ -14,11 +14,11 @@ def test_no_motion_changes_nothing() -> None:
     torch.testing.assert_close(moved, images, rtol=0, atol=1e-5)
 
 
-def test_shift_by_whole_pixels_with_black() -> None:
-    images = torch.rand(40, 1, 8, 8) + 0.1
-    moved = random_affine(images, rng(), max_shift=1, max_rotation=0, flip=False)
-    padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
-    shifts = [(y, x) for y in range(3) for x in range(3)]
+def test_shift_by_whole_pixels_with_reflection() -> None:
+    images = torch.rand(200, 1, 8, 8)
+    moved = random_affine(images, rng(), max_shift=2, max_rotation=0, flip=False)
+    padded = torch.from_numpy(np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2)), mode="symmetric"))
+    shifts = [(y, x) for y in range(5) for x in range(5)]
     found = set()
     for one, after in zip(padded, moved, strict=True):
         matches = [s for s in shifts if torch.allclose(one[:, s[0] : s[0] + 8, s[1] : s[1] + 8], after, atol=1e-4)]

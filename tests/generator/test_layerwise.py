@@ -27,14 +27,19 @@ def test_images_are_those_of_the_network(arguments):
     torch.testing.assert_close(LayerwiseSynthesis(network)(ws), network(ws) * 0.5 + 0.5, **TOLERANCE)
 
 
+def copies(state):
+    """Responding uses a state up."""
+    return tuple(tensor.clone() for tensor in state)
+
+
 def test_responses_are_affine_in_w():
     network = make_network(clamp=0.5)
     synthesis = LayerwiseSynthesis(network)
     w = torch.randn(2, 3, 5)
     state = ()
     for layer in range(network.num_ws):
-        ends = [synthesis.respond(layer, state, w[i]) for i in range(2)]
-        middle = synthesis.respond(layer, state, w[0].lerp(w[1], 0.3))
+        ends = [synthesis.respond(layer, copies(state), w[i]) for i in range(2)]
+        middle = synthesis.respond(layer, copies(state), w[0].lerp(w[1], 0.3))
         for a, b, response in zip(*ends, middle, strict=True):
             torch.testing.assert_close(response, a.lerp(b, 0.3), **TOLERANCE)
         state = synthesis.advance(layer, ends[0])
