@@ -85,12 +85,20 @@ def load_efficientnet_lite0() -> Any:
             _fold(block, "_expand_conv", "_bn0")
         _fold(block, "_depthwise_conv", "_bn1")
         _fold(block, "_project_conv", "_bn2")
+        _pad_inside(block._depthwise_conv)
     return network.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _fold(module: Any, convolution: str, normalization: str) -> None:
     setattr(module, convolution, fuse_conv_bn_eval(getattr(module, convolution), getattr(module, normalization)))
     setattr(module, normalization, nn.Identity())
+
+
+def _pad_inside(convolution: Any) -> None:
+    """Let a convolution pad by itself, instead of copying its input, where both sides are padded alike."""
+    left, right, top, bottom = getattr(convolution.static_padding, "padding", (0, 0, 0, 0))
+    if left == right and top == bottom:
+        convolution.padding, convolution.static_padding = (top, left), nn.Identity()
 
 
 class RandomMixing(nn.Module):
