@@ -77,16 +77,19 @@ class NaiveSearch:
         w = self._latent(source, proposal.psi)
         if (partner := partner_of(proposal)) is not None:
             mask = layer_mask([proposal.layers], self.network.num_ws)
-            w = mix(w, self._latent(partner, proposal.psi), mask, torch.tensor([proposal.alpha]))
+            w = mix(
+                w, self._latent(partner, proposal.psi), mask.to(w.device), torch.tensor([proposal.alpha]).to(w.device)
+            )
         image = quantize(synthesize(self.network.synthesis, w) * 0.5 + 0.5)
         probabilities = self.classifier(to_unit(image)).softmax(dim=1)
-        return Evaluation(proposal, source.label, image[0].numpy(), probabilities[0].numpy())
+        return Evaluation(proposal, source.label, image[0].cpu().numpy(), probabilities[0].cpu().numpy())
 
     def _latent(self, source: Source, psi: float) -> Tensor:
-        z = torch.from_numpy(latent_z(source.z_seed, self.network.mapping.z_dim))[None]
-        c = F.one_hot(torch.tensor([source.label]), self.network.mapping.c_dim).float()
+        device = self.centers.device
+        z = torch.from_numpy(latent_z(source.z_seed, self.network.mapping.z_dim))[None].to(device)
+        c = F.one_hot(torch.tensor([source.label], device=device), self.network.mapping.c_dim).float()
         w = self.network.mapping(z, c)[:, None].repeat(1, self.network.num_ws, 1)
-        return truncate(w, self.centers[source.label][None], torch.tensor([psi]), None)
+        return truncate(w, self.centers[source.label][None], torch.tensor([psi], device=device), None)
 
 
 def synthesize(network: SynthesisNetwork, ws: Tensor) -> Tensor:

@@ -157,7 +157,12 @@ def load_lpips(cfg: Config, device: torch.device) -> PerceptualDistance | None:
 
 
 def make_device(name: str) -> torch.device:
-    """`auto` is the first GPU where there is one, else the CPU."""
+    """`auto` is the first GPU where there is one, else the CPU.
+
+    Convolutions in float32 are float32 from then on. On recent GPUs they would else be in TF32, whose 10 bits of
+    mantissa make other images, and some faults none, on the machine that verifies them.
+    """
+    torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -200,9 +205,18 @@ def check_psi(key: str, psi: float) -> None:
 def check_search(cfg: Config, generator: Generator) -> None:
     """Fail before the expensive step."""
     search = cfg.search
-    for key in ("sources_per_class", "max_queries_per_source", "concurrency", "part_size", "workers"):
-        if getattr(search, key) < 1:
-            raise LatregError(f"search.{key} must be at least 1, got {getattr(search, key)}")
+    for key in ("sources_per_class", "max_queries_per_source", "concurrency", "part_size", "workers", "chunk"):
+        if (value := getattr(search, key)) is not None and value < 1:
+            raise LatregError(f"search.{key} must be at least 1, got {value}")
+    if cfg.run_seed < 0:
+        raise LatregError(f"run_seed must be at least 0, got {cfg.run_seed}")
+    if cfg.truncation.mode == "adaptive" and search.max_queries_per_source < len(cfg.truncation.grid):
+        raise LatregError(
+            f"search.max_queries_per_source must be at least {len(cfg.truncation.grid)}, what trying each psi of "
+            f"truncation.grid may cost, got {search.max_queries_per_source}"
+        )
+    if len(set(search.classes or [])) < len(search.classes or []):
+        raise LatregError(f"search.classes must name each class once, got {search.classes}")
     for label in search.classes or []:
         if not 0 <= label < generator.num_classes:
             raise LatregError(f"search.classes must be within 0 .. {generator.num_classes - 1}, got {label}")
@@ -210,14 +224,19 @@ def check_search(cfg: Config, generator: Generator) -> None:
         raise LatregError(f"search.first_z_seed must be within 0 .. 2^32, got {search.first_z_seed}")
     if search.uncertain_per_class:
         check_chosen(search, generator)
-    for psi in getattr(cfg.strategy, "psi_grid", []):
+    check_strategy(cfg.strategy, generator.num_ws)
+
+
+def check_strategy(strategy: object, num_ws: int) -> None:
+    """Refuse settings of a strategy, those that it has, which are out of range."""
+    for psi in getattr(strategy, "psi_grid", []):
         check_psi("strategy.psi_grid", psi)
-    for layer in (layer for layers in getattr(cfg.strategy, "layer_sets", []) for layer in layers):
-        if not 0 <= layer < generator.num_ws:
-            raise LatregError(f"strategy.layer_sets must name layers 0 .. {generator.num_ws - 1}, got {layer}")
-    if (until := getattr(cfg.strategy, "until", "valid")) not in ("flipped", "screened", "valid"):
+    for layer in (layer for layers in getattr(strategy, "layer_sets", []) for layer in layers):
+        if not 0 <= layer < num_ws:
+            raise LatregError(f"strategy.layer_sets must name layers 0 .. {num_ws - 1}, got {layer}")
+    if (until := getattr(strategy, "until", "valid")) not in ("flipped", "screened", "valid"):
         raise LatregError(f"strategy.until must be flipped, screened or valid, got {until!r}")
-    if (finder := getattr(cfg.strategy, "root_finder", "itp")) not in ("bisection", "itp"):
+    if (finder := getattr(strategy, "root_finder", "itp")) not in ("bisection", "itp"):
         raise LatregError(f"strategy.root_finder must be bisection or itp, got {finder!r}")
 
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from safetensors import SafetensorError
+
 from latreg.errors import LatregError
 
 
@@ -35,14 +37,13 @@ def writing(path: Path) -> Iterator[None]:
     """Say in one sentence that the disk refuses what happens in the block.
 
     Raises:
-        LatregError: in place of an OSError.
+        LatregError: in place of an OSError, or what safetensors makes of one.
     """
     try:
         yield
-    except OSError as error:
-        raise LatregError(
-            f"{path} must be in a folder that can be written, with free space, but: {error.strerror or error}"
-        ) from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LatregError(f"{path} must be in a folder that can be written, with free space, but: {reason}") from error
 
 
 def check_empty(folder: Path) -> None:

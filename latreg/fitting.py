@@ -2,15 +2,18 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
+from latreg.checkpoints import read_checkpoint
 from latreg.config import Config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
+from latreg.files import writing
 from latreg.processes import make_trainer, other_processes
 
 
@@ -39,9 +42,11 @@ def fit(
         batch_size: over all devices.
 
     Raises:
-        LatregError: the hardware is not there, the batch cannot be shared equally among the devices, or the
-            checkpoint is of another recipe.
+        LatregError: the hardware is not there, the batch cannot be shared equally among the devices, the checkpoint is
+            damaged or of another recipe, the loss or the weights are not finite, or the disk is full.
     """
+    if epochs < 1:
+        raise LatregError(f"training.epochs must be at least 1, got {epochs}")
     last = run_dir / "checkpoints" / "last.ckpt"
     steps_per_epoch = module.hparams["max_steps"] // epochs
     keep_last = ModelCheckpoint(
@@ -54,7 +59,7 @@ def fit(
         val_check_interval=steps_per_epoch,
         check_val_every_n_epoch=None,  # the training batches never end
         num_sanity_val_steps=0,
-        callbacks=[keep_last],
+        callbacks=[StopWhereNotFinite(last, steps_per_epoch), keep_last],
         logger=logger or False,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
@@ -62,9 +67,35 @@ def fit(
     data.batch_size = _batch_per_device(batch_size, trainer.world_size)
     checkpoint = last if cfg.resume and last.is_file() else None
     data.n_images = _finished_steps(checkpoint, module) * batch_size if checkpoint else 0
-    with other_processes(trainer, run_dir):
+    with other_processes(trainer, run_dir), writing(last):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     return trainer
+
+
+class StopWhereNotFinite(Callback):
+    """End a training whose numbers are lost, before they get into its checkpoint.
+
+    Args:
+        last: the checkpoint.
+        interval: in steps, between two looks at the weights; the loss is looked at in each.
+    """
+
+    def __init__(self, last: Path, interval: int) -> None:
+        self.last = last
+        self.interval = interval
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not bool(torch.isfinite(outputs["loss"])):
+            self._stop(f"the loss became {float(outputs['loss'])}", trainer.global_step)
+        looks = trainer.global_step % self.interval == 0
+        if looks and not all(bool(parameter.isfinite().all()) for parameter in pl_module.parameters()):
+            self._stop("weights that are not finite came up", trainer.global_step)
+
+    def _stop(self, reason: str, step: int) -> None:
+        kept = f"the last good checkpoint is {self.last}" if self.last.is_file() else "no checkpoint is there"
+        raise LatregError(f"{reason} in step {step}; {kept}; try a lower learning_rate")
 
 
 def _batch_per_device(batch_size: int, devices: int) -> int:
@@ -74,7 +105,7 @@ def _batch_per_device(batch_size: int, devices: int) -> int:
 
 
 def _finished_steps(checkpoint: Path, module: L.LightningModule) -> int:
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    content = read_checkpoint(checkpoint)
     wanted, found = dict(module.hparams), content["hyper_parameters"]
     changed = sorted(name for name in wanted if wanted[name] != found.get(name))
     if changed:

@@ -53,23 +53,24 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
             f"expected {len(sources)} sources, but {len(missing)} are in none of the runs: {missing[0]} .."
         )
     folder = RunFolder(output)
-    config = read_config(run_dirs[0])
-    config["search"]["shard"] = None
-    config["resume"] = False
-    folder.begin(config)
-    if labelled:
-        write_sources(folder, labelled)
-    ordered = [found[source] for source in sources]
-    for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
-        records.write_part(output, index, ordered[first : first + cfg.search.part_size])
-    seconds = sum(json.loads((run_dir / "metrics.json").read_text())["seconds"] for run_dir in run_dirs)
-    weights = read_status(run_dirs[0])["weights"]
-    results = score(cfg, ordered, _judge(cfg, weights["judge"]), seconds)
-    with writing(output):
-        strips.examples_image(ordered, output / "examples.png")
-    folder.write_json("metrics.json", results)
-    folder.status(weights=weights, merged_from=[str(run_dir) for run_dir in run_dirs])
-    folder.done()
+    with folder.claimed():
+        config = read_config(run_dirs[0])
+        config["search"]["shard"] = None
+        config["resume"] = False
+        folder.begin(config)
+        if labelled:
+            write_sources(folder, labelled, cfg.search.sources_per_class)
+        ordered = [found[source] for source in sources]
+        for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
+            records.write_part(output, index, ordered[first : first + cfg.search.part_size])
+        seconds = sum(json.loads((run_dir / "metrics.json").read_text())["seconds"] for run_dir in run_dirs)
+        weights = read_status(run_dirs[0])["weights"]
+        results = score(cfg, ordered, _judge(cfg, weights["judge"]), seconds)
+        with writing(output):
+            strips.examples_image(ordered, output / "examples.png")
+        folder.write_json("metrics.json", results)
+        folder.status(weights=weights, merged_from=[str(run_dir) for run_dir in run_dirs])
+        folder.done()
     print(metrics.as_text(results))
     print(output)
 

@@ -109,9 +109,11 @@ def _watch(processes: Sequence["subprocess.Popen[bytes]"], over: threading.Event
     while not over.wait(POLL):
         if any(process.poll() for process in processes):
             if not over.wait(GRACE):
-                _note_failure(run_dir)
-                _end(processes, 0)
-                os._exit(1)
+                try:
+                    _note_failure(run_dir)
+                finally:  # whatever the disk says
+                    _end(processes, 0)
+                    os._exit(1)
             return
 
 

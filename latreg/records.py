@@ -66,8 +66,7 @@ def _some_parts(run_dir: Path) -> list[Path]:
 
 def next_index(run_dir: Path) -> int:
     """The index of a new part, behind those that are there."""
-    paths = part_paths(run_dir)
-    return int(paths[-1].stem.removeprefix("part-")) + 1 if paths else 0
+    return max((int(path.stem.removeprefix("part-")) + 1 for path in part_paths(run_dir)), default=0)
 
 
 def read_records(run_dir: Path) -> Iterator[BoundaryRecord]:

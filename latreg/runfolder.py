@@ -150,15 +150,28 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path))) if path.is_file() else {}
 
 
-def write_sources(folder: "RunFolder", sources: Sequence[Source]) -> None:
-    """Keep sources that no setting tells, since a judge named their classes or the SUT was unsure, to join shards."""
-    folder.write_json("sources.json", {"sources": [[source.label, source.z_seed] for source in sources]})
+def write_sources(folder: "RunFolder", sources: Sequence[Source], per_class: int) -> None:
+    """Keep sources that no setting tells, since a judge named their classes or the SUT was unsure.
+
+    Shards are joined by them, and a resumed run takes them as they are: another device might decide otherwise.
+
+    Args:
+        per_class: search.sources_per_class.
+    """
+    pairs = [[source.label, source.z_seed] for source in sources]
+    folder.write_json("sources.json", {"sources_per_class": per_class, "sources": pairs})
 
 
-def read_sources(run_dir: Path) -> list[Source]:
-    """The sources that were kept so, none where all follow from the settings."""
+def read_sources(run_dir: Path, per_class: int | None = None) -> list[Source]:
+    """The sources that were kept so, none where all follow from the settings, or were chosen for another `per_class`.
+
+    Args:
+        per_class: search.sources_per_class, None = whatever it was.
+    """
     path = run_dir / "sources.json"
-    return [Source(*pair) for pair in json.loads(path.read_text())["sources"]] if path.is_file() else []
+    kept = json.loads(path.read_text()) if path.is_file() else {"sources": []}
+    fits = per_class is None or kept.get("sources_per_class") == per_class
+    return [Source(*pair) for pair in kept["sources"]] if fits else []
 
 
 def read_status(run_dir: Path) -> dict[str, Any]:

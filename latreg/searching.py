@@ -16,7 +16,7 @@ from latreg.files import writing
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.probe import check_sut
 from latreg.progress import SearchProgress
-from latreg.runfolder import RunFolder, write_sources
+from latreg.runfolder import RunFolder, read_sources, write_sources
 from latreg.scoring import score
 from latreg.tracking import Tracker
 
@@ -28,9 +28,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     ids = parts.ids
     folder.status(weights=ids)
     check_sut(cfg, parts.sut)
-    wanted = find_sources(cfg, parts)
-    if not parts.generator.conditional or cfg.search.uncertain_per_class:
-        write_sources(folder, wanted)
+    wanted = wanted_sources(cfg, parts, folder)
     sources = shard_of(wanted, cfg.search.shard)
     check_resumed(saved, sources, ids, folder.path)
     count = len(saved)
@@ -51,6 +49,16 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     if isinstance(parts.sut, AdaptedSUT):
         folder.status(classifier=asdict(parts.sut.usage))
     return results
+
+
+def wanted_sources(cfg: Config, parts: Parts, folder: RunFolder) -> list[Source]:
+    """Those that the configuration asks for; where networks chose them, as they were chosen when the run began."""
+    if parts.generator.conditional and not cfg.search.uncertain_per_class:
+        return find_sources(cfg, parts)
+    per_class = cfg.search.sources_per_class
+    wanted = (read_sources(folder.path, per_class) if cfg.resume else []) or find_sources(cfg, parts)
+    write_sources(folder, wanted, per_class)
+    return wanted
 
 
 def check_resumed(

@@ -28,7 +28,7 @@ FIXED = {
 }
 FREE_TO_CHANGE = (
     *(f"classifier.{name}" for name in ("probe_images", "min_accuracy", "retries", "wait")),
-    *(f"search.{name}" for name in ("sources_per_class", "max_queries", "workers", "chunk", "concurrency")),
+    *(f"search.{name}" for name in ("sources_per_class", "workers", "chunk", "concurrency")),
     "validity.judge_batch",
     *(f"generator.training.{name}" for name in ("total_images", "snapshot_images", "data_on_device")),
     *(f"generator.training.{name}" for name in ("r1_gamma", "augment", "augment_target", "augment_images")),

@@ -15,8 +15,13 @@ from latreg.config import load_run_config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.generator.training import train_generator
+from latreg.validity.training import train_validity
 
-TRAININGS: dict[str, Callable[..., Any]] = {"train_classifier": train_classifier, "train_generator": train_generator}
+TRAININGS: dict[str, Callable[..., Any]] = {
+    "train_classifier": train_classifier,
+    "train_generator": train_generator,
+    "train_validity": train_validity,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ SEARCH += ("search.max_queries_per_source=40", "classifier.probe_images=0", "sea
 EXPERIMENTS = {
     "mnist_random": (),
     "mnist_mixing": ("strategy.layer_sets=[[7],[3,4,5],[0,1,2,3,4,5]]",),
+    "cifar10_hunt": (),  # a verdict or a guess of ITP that differs would send it another way
 }
 
 

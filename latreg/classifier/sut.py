@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from latreg import weights
+from latreg.batches import filled
 from latreg.classifier.folding import folded
 from latreg.classifier.networks import Classifier, build
 from latreg.config import DatasetConfig
@@ -45,8 +46,10 @@ class TorchSUT:
             LatregError: the images have other channels, are no floats, or leave [0, 1].
         """
         check_images(images, self.channels)
-        logits: Tensor = self._folded(images.to(self.device))
-        return logits.softmax(dim=1)
+        if not len(images):
+            return torch.zeros(0, self.num_classes, device=self.device)
+        logits: Tensor = self._folded(filled(images.to(self.device)))
+        return logits[: len(images)].softmax(dim=1)
 
 
 def check_images(images: Tensor, channels: int) -> None:

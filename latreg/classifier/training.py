@@ -18,6 +18,7 @@ from latreg.classifier.sut import KIND, TorchSUT, accuracy
 from latreg.config import Config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
+from latreg.files import writing
 from latreg.fitting import fit
 from latreg.images import ImageSet, to_unit
 from latreg.metrics import wilson
@@ -59,7 +60,9 @@ def train_classifier(cfg: Config, run_dir: Path, logger: Logger | None, data: Da
     stored, half = _as_stored(module.network, data.split("validation"), device)
     images_seen = trainer.global_step * recipe.batch_size
     metrics = {"images_seen": images_seen, **_measure(stored, data, device)}
-    weights.save(path, stored.state_dict(), _description(cfg), {**_card(cfg, path.stem, half), **metrics}, half)
+    card = {**_card(cfg, path.stem, half), **metrics}
+    with writing(path):
+        weights.save(path, stored.state_dict(), _description(cfg), card, half)
     log.info("test accuracy %.4f, weights in %s", metrics["test_accuracy"], path)
     return {**metrics, "weights": str(path), "seconds": round(time.monotonic() - started, 1)}
 

@@ -1,6 +1,7 @@
 """The model card of a generator: all its scores, measured on the weights as shipped, and grids of its samples."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def names_of_judge(cfg: Config, judge: Judge) -> dict[str, Any]:
 def learn_from_samples(cfg: Config, generator: StyleGAN2, data: DataModule, run_dir: Path) -> dict[str, Any]:
     """Accuracy on real test images of a classifier trained on samples at psi = 1 alone: it measures diversity."""
     samples = draw(generator, cfg.evaluation.training_samples, 1.0, "class")
-    results = train_classifier(cfg, run_dir / "classifier_of_samples", None, data.with_training_images(samples))
+    one_device = replace(cfg, trainer=replace(cfg.trainer, devices=1, strategy="auto"))  # others lack the samples
+    results = train_classifier(one_device, run_dir / "classifier_of_samples", None, data.with_training_images(samples))
     return {
         "training_samples": len(samples),
         "classifier_trained_on_samples": cfg.classifier.name,

@@ -6,7 +6,6 @@ last bits.
 """
 
 import argparse
-import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from latreg.checkpoints import read_checkpoint
 from latreg.errors import LatregError
 from latreg.files import replacing
 
@@ -39,12 +39,10 @@ def compact(checkpoint: Path, output: Path) -> None:
     Raises:
         LatregError: it cannot be read, is not of a generator's training, or the output cannot be written.
     """
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        n_images, optimizers = content["n_images"], content["optimizer_states"]
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LatregError(f"expected the checkpoint of a generator's training in {checkpoint}, but {reason}") from error
+    content = read_checkpoint(checkpoint)
+    if "n_images" not in content:
+        raise LatregError(f"expected the checkpoint of a generator's training in {checkpoint}, but it is of another")
+    n_images, optimizers = content["n_images"], content["optimizer_states"]
     if any(group["betas"][0] != 0 for state in optimizers for group in state["param_groups"]):
         raise LatregError(f"expected a training with beta1 = 0, but {checkpoint} after {n_images} images has another")
     content["state_dict"] = {name: _half(tensor) for name, tensor in content["state_dict"].items()}

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latreg.batches import filled, rows_times
 from latreg.generator.layers import SQRT2, FullyConnectedLayer, SynthesisLayer
 from latreg.generator.networks import SynthesisBlock, SynthesisNetwork
 from latreg.generator.winograd import WinogradConvolution, suits
@@ -84,7 +85,7 @@ class _Affine:
         self._bias = layer.bias * (layer.bias_gain * gain)
 
     def __call__(self, w: Tensor) -> Tensor:
-        return torch.addmm(self._bias, w, self._weight)
+        return rows_times(w, self._weight, self._bias)
 
 
 class _ModulatedConvolution:
@@ -98,7 +99,7 @@ class _ModulatedConvolution:
         self._clamp = layer.conv_clamp
 
     def finish(self, response: Tensor, styles: Tensor) -> Tensor:
-        scale = (styles.square() @ self._squares + 0.5e-8).rsqrt()
+        scale = (rows_times(styles.square(), self._squares) + 0.5e-8).rsqrt()
         x = F.leaky_relu_(torch.addcmul(self._offset, response, scale[:, None, None, :], out=response), 0.2)
         return x if self._clamp is None else x.clamp_(-self._clamp, self._clamp)
 
@@ -113,7 +114,7 @@ class _ConstantConvolution(_ModulatedConvolution):
 
     def respond(self, _: Tensors, w: Tensor) -> Tensors:
         styles = self._styles(w)
-        return (styles @ self._responses).view(len(w), *self._offset.shape), styles
+        return rows_times(styles, self._responses).view(len(w), *self._offset.shape), styles
 
 
 class _Convolution(_ModulatedConvolution):
@@ -125,7 +126,8 @@ class _Convolution(_ModulatedConvolution):
 
     def respond(self, state: Tensors, w: Tensor) -> Tensors:
         styles = self._styles(w)
-        return self._convolve(state[0].mul_(styles[:, None, None, :])), styles
+        x = state[0].mul_(styles[:, None, None, :])
+        return self._convolve(x if len(x) > 1 else filled(x, 2))[: len(x)], styles
 
 
 class _Skip:

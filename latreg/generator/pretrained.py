@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latreg import weights
+from latreg.batches import filled
 from latreg.config import DatasetConfig, GeneratorConfig
 from latreg.errors import LatregError
 from latreg.generator.layerwise import LayerwiseSynthesis, Tensors
@@ -37,7 +38,8 @@ class StyleGAN2:
     @torch.inference_mode()
     def map(self, z: Tensor, c: Tensor) -> Tensor:
         """z (N, z_dim), class numbers c (N,) => w (N, L, w_dim)."""
-        w: Tensor = self.network.mapping(z, F.one_hot(c, self.num_classes).float() if self.conditional else None)
+        one_hot = F.one_hot(filled(c), self.num_classes).float() if self.conditional else None
+        w: Tensor = self.network.mapping(filled(z), one_hot)[: len(z)]
         return w[:, None].expand(-1, self.num_ws, -1)
 
     @torch.inference_mode()

@@ -105,6 +105,8 @@ def save_checkpoint(trainer: L.Trainer, path: Path) -> None:
     with whole_or_not(path, temporary):
         trainer.save_checkpoint(temporary, weights_only=False)  # with the optimizers
         if trainer.is_global_zero:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # else a power failure may leave an empty file where the last one was
             os.replace(temporary, path)
 
 

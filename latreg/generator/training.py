@@ -1,7 +1,6 @@
 """Train a StyleGAN2 on one device or several, from the start or from its last checkpoint."""
 
 import json
-import pickle
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -13,6 +12,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
+from latreg.checkpoints import read_checkpoint
 from latreg.config import Config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
@@ -221,11 +221,9 @@ def images_seen(checkpoint: Path, module: StyleGAN2Module) -> int:
     """
     if not checkpoint.is_file():
         raise LatregError(f"resume=true needs a checkpoint in {checkpoint}, but there is none")
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise LatregError(f"resume=true needs a whole checkpoint in {checkpoint}, but {reason}") from error
+    content = read_checkpoint(checkpoint)
+    if "n_images" not in content:
+        raise LatregError(f"expected the checkpoint of a generator's training in {checkpoint}, but it is of another")
     for name in ("generator", "discriminator"):
         wanted, found = (_given(of[name]) for of in (module.hparams, content["hyper_parameters"]))
         if wanted != found:

@@ -15,6 +15,7 @@ from latreg import weights
 from latreg.config import Config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
+from latreg.files import writing
 from latreg.fitting import fit
 from latreg.images import to_unit
 from latreg.metrics import wilson
@@ -67,7 +68,8 @@ def train_validity(cfg: Config, run_dir: Path, logger: Logger | None, data: Data
     metrics = {"images_seen": trainer.global_step * recipe.batch_size, **_measure(cfg, network, held_out, data)}
     path = run_dir / f"{cfg.dataset.name}_vae.safetensors"
     description = {"kind": KIND, **_architecture(cfg)}
-    weights.save(path, {**network.state_dict(), HELD_OUT: held_out}, description, _card(cfg) | metrics, half=True)
+    with writing(path):
+        weights.save(path, {**network.state_dict(), HELD_OUT: held_out}, description, _card(cfg) | metrics, half=True)
     log.info("flags %.4f of the test images, weights in %s", metrics["false_alarm_rate"], path)
     return {**metrics, "weights": str(path), "seconds": round(time.monotonic() - started, 1)}
 

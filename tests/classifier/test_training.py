@@ -14,6 +14,8 @@ from latreg.classifier.training import train_classifier, weights_file
 from latreg.config import Config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
+from latreg.stages import STAGES
+from latreg.worker import TRAININGS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -125,3 +127,40 @@ def test_weights_file_is_named_as_the_setting(toy: Config, tmp_path: Path) -> No
     assert weights_file(toy, tmp_path) == tmp_path / "else.safetensors"
     toy.classifier.weights = None
     assert weights_file(toy, tmp_path) == tmp_path / "stripes_tiny.safetensors"
+
+
+def test_numbers_that_are_lost_end_the_training_before_they_are_kept(toy: Config, tmp_path: Path) -> None:
+    toy.classifier.training.learning_rate = 1e38
+    with pytest.raises(LatregError, match=r"(loss became nan|not finite) .*in step \d+; no checkpoint is there"):
+        train(toy, tmp_path)
+    assert not list(tmp_path.glob("**/*.ckpt"))
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage"])
+def test_a_damaged_checkpoint_is_one_clear_error(toy: Config, tmp_path: Path, content: bytes) -> None:
+    train(toy, tmp_path)
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(content)
+    toy.resume = True
+    with pytest.raises(LatregError, match=f"expected a whole checkpoint in {checkpoint}, but "):
+        train(toy, tmp_path)
+
+
+def test_no_epochs_are_refused(toy: Config, tmp_path: Path) -> None:
+    toy.classifier.training.epochs = 0
+    with pytest.raises(LatregError, match=r"training\.epochs must be at least 1, got 0"):
+        train(toy, tmp_path)
+
+
+def test_a_full_disk_is_one_clear_error(toy: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("latreg.classifier.training.weights.save", full)
+    with pytest.raises(LatregError, match=r"with free space, but: No space left on device"):
+        train(toy, tmp_path)
+
+
+def test_every_training_can_run_on_several_devices() -> None:
+    assert {stage for stage in STAGES if stage.startswith("train_")} == set(TRAININGS)

@@ -96,7 +96,7 @@ def test_a_damaged_checkpoint_is_one_clear_error(cli, toy_mnist, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     code, _, err = cli(*command, "resume=true")
     assert code == 1
-    assert f"resume=true needs a whole checkpoint in {checkpoint}" in err
+    assert f"expected a whole checkpoint in {checkpoint}" in err
 
 
 def test_a_training_that_is_done_is_not_taken_up(cli, toy_mnist, tmp_path):

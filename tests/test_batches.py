@@ -1,0 +1,49 @@
+"""What one image comes out as does not depend, to the bit, on how many are asked for with it (on CPUs)."""
+
+import pytest
+import torch
+
+from benchmarks.cases import configured
+from latreg.batches import filled, rows_times
+from latreg.classifier.sut import load_sut
+from latreg.generator.pretrained import load_generator
+from latreg.generator.winograd import WinogradConvolution
+
+SIZES = (1, 2, 3, 5, 7, 8, 9, 13, 16)
+
+
+def assert_rows_alone_equal(answer, *batches):
+    """The answer to the first n rows is that to all of them, cut."""
+    whole = answer(*batches)
+    for n in SIZES:
+        assert torch.equal(answer(*(batch[:n].clone() for batch in batches)), whole[:n]), n
+
+
+def test_filled_repeats_the_last_row():
+    batch = torch.arange(6).view(3, 2)
+    assert filled(batch, 4).tolist() == [[0, 1], [2, 3], [4, 5], [4, 5]]
+    assert filled(batch, 3) is batch
+
+
+def test_products_of_rows():
+    matrix, bias = torch.randn(128, 96), torch.randn(96)
+    assert_rows_alone_equal(lambda rows: rows_times(rows, matrix, bias), torch.randn(17, 128))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "cifar10"])
+def test_shipped_networks(dataset):
+    cfg = configured(f"dataset={dataset}")
+    generator = load_generator(cfg.generator, cfg.dataset, torch.device("cpu"))
+    torch.manual_seed(0)
+    z, classes = torch.randn(17, generator.z_dim), torch.arange(17) % 10
+    assert_rows_alone_equal(generator.map, z, classes)
+    w = generator.map(z, classes)
+    assert_rows_alone_equal(generator.synthesize, w)
+    images = generator.synthesize(w).clamp(0, 1)
+    for member in (cfg.classifier.weights, *cfg.validity.judge):
+        assert_rows_alone_equal(load_sut(member, cfg.dataset), images)
+
+
+def test_winograd():
+    torch.manual_seed(0)
+    assert_rows_alone_equal(WinogradConvolution(torch.randn(256, 256, 3, 3)), torch.randn(17, 16, 16, 256))
