@@ -1,5 +1,6 @@
 """Builds the parts of a search from its configuration, and refuses a configuration that cannot work."""
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -7,6 +8,7 @@ from itertools import product
 import torch
 from hydra.utils import instantiate
 
+from latreg import weights
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import load_sut
 from latreg.config import (
@@ -32,6 +34,8 @@ from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
 from latreg.validity.perceptual import PerceptualDistance
 from latreg.validity.vae import ValidityModel, load_validity_model
+
+log = logging.getLogger(__name__)
 
 PSI_RANGE = (0.0, 2.0)
 CHUNK = {"cpu": 16, "cuda": 512}  # images per forward pass: on a CPU every larger temporary is a page fault
@@ -138,6 +142,8 @@ def load_judge(cfg: Config, device: torch.device) -> Judge | None:
     """The ensemble that `validity.judge` names, if it names any."""
     if not cfg.validity.judge:
         return None
+    for member in cfg.validity.judge:
+        weights.resolve(member, "validity.judge")
     members = [load_sut(member, cfg.dataset, device) for member in cfg.validity.judge]
     return Judge(members, cfg.validity.judge_batch)
 
@@ -178,6 +184,8 @@ def make_device(name: str) -> torch.device:
 
 def make_truncation(config: TruncationConfig) -> Truncation:
     """none, fixed or adaptive."""
+    if config.mode != "fixed" and config.psi != 1:
+        log.warning("truncation.psi=%g has no effect with truncation.mode=%s, only with fixed", config.psi, config.mode)
     if config.mode == "none":
         return Fixed(1.0)
     if config.mode == "fixed":
@@ -215,8 +223,13 @@ def check_search(cfg: Config, generator: Generator) -> None:
             f"search.max_queries_per_source must be at least {len(cfg.truncation.grid)}, what trying each psi of "
             f"truncation.grid may cost, got {search.max_queries_per_source}"
         )
-    if len(set(search.classes or [])) < len(search.classes or []):
-        raise LatregError(f"search.classes must name each class once, got {search.classes}")
+    if search.classes is not None and not 0 < len(search.classes) == len(set(search.classes)):
+        raise LatregError(f"search.classes must name one or more classes, each once, got {search.classes}")
+    if search.max_queries is not None and search.max_queries < 1:
+        raise LatregError(f"search.max_queries must be at least 1, got {search.max_queries}")
+    for key, low in (("min_confidence", 0), ("min_margin", -1)):
+        if not low <= getattr(search, key) <= 1:
+            raise LatregError(f"search.{key} must be within {low} .. 1, got {getattr(search, key)}")
     for label in search.classes or []:
         if not 0 <= label < generator.num_classes:
             raise LatregError(f"search.classes must be within 0 .. {generator.num_classes - 1}, got {label}")
@@ -229,6 +242,9 @@ def check_search(cfg: Config, generator: Generator) -> None:
 
 def check_strategy(strategy: object, num_ws: int) -> None:
     """Refuse settings of a strategy, those that it has, which are out of range."""
+    for key, low in (("partners", 1), ("top_k", 1), ("bisection_steps", 0)):
+        if (value := getattr(strategy, key, low)) < low:
+            raise LatregError(f"strategy.{key} must be at least {low}, got {value}")
     for psi in getattr(strategy, "psi_grid", []):
         check_psi("strategy.psi_grid", psi)
     for layer in (layer for layers in getattr(strategy, "layer_sets", []) for layer in layers):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from latreg.config import Config, load_run_config
 from latreg.errors import LatregError
@@ -193,12 +192,11 @@ def _taken_for(pairs: Counter[tuple[int, int]], label: int, names: Sequence[str]
 
 def _commands(run_dir: Path, format: str, all_flipped: bool) -> list[str]:
     """Without folders, which are another machine's."""
-    saved = run_dir / ".hydra" / "overrides.yaml"
-    overrides = [str(o) for o in OmegaConf.load(saved)] if saved.is_file() else ["# settings: config.yaml of the run"]
-    kept = [override for override in overrides if not override.startswith("hydra.")]
+    made = read_status(run_dir).get("command") or "python -m latreg.run # settings: config.yaml of the run"
+    kept = [word for word in made.split() if not word.startswith("hydra.")]
     option = " --all-flipped" if all_flipped else ""
     return [
-        " ".join(["python -m latreg.run", *kept]),
+        " ".join(kept),
         f"python -m latreg.export RUN_DIR --format {format}{option} -o DIR",
     ]
 

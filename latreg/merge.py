@@ -52,6 +52,8 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         raise LatregError(
             f"expected {len(sources)} sources, but {len(missing)} are in none of the runs: {missing[0]} .."
         )
+    weights = read_status(run_dirs[0]).get("weights", {})
+    seconds = sum(_seconds(run_dir) for run_dir in run_dirs)
     folder = RunFolder(output)
     with folder.claimed():
         config = read_config(run_dirs[0])
@@ -63,9 +65,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         ordered = [found[source] for source in sources]
         for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
             records.write_part(output, index, ordered[first : first + cfg.search.part_size])
-        seconds = sum(json.loads((run_dir / "metrics.json").read_text())["seconds"] for run_dir in run_dirs)
-        weights = read_status(run_dirs[0])["weights"]
-        results = score(cfg, ordered, _judge(cfg, weights["judge"]), seconds)
+        results = score(cfg, ordered, _judge(cfg, weights.get("judge")), seconds)
         with writing(output):
             strips.examples_image(ordered, output / "examples.png")
         folder.write_json("metrics.json", results)
@@ -82,7 +82,7 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
             raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
         for key, first, other in differences(read_config(run_dirs[0]), read_config(run_dir), MAY_DIFFER):
             raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
-        if read_status(run_dir)["weights"] != read_status(run_dirs[0])["weights"]:
+        if read_status(run_dir).get("weights") != read_status(run_dirs[0]).get("weights"):
             raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}")
         for record in records.read_records(run_dir):
             source = records.source_of(record)
@@ -90,6 +90,14 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
                 raise LatregError(f"expected each source once, but {source} is in {run_dir} again")
             found[source] = record
     return found
+
+
+def _seconds(run_dir: Path) -> float:
+    path = run_dir / "metrics.json"
+    try:
+        return float(json.loads(path.read_text())["seconds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LatregError(f"expected the metrics of a finished run in {path}, but: {error}") from error
 
 
 def _judge(cfg: Config, id: str | None) -> Judge | None:

@@ -21,7 +21,12 @@ def command(cfg: Config) -> str:
 
     Without `resume`, which changes no result.
     """
+    return command_line() or f"python -m latreg.run +experiment={cfg.name}"
+
+
+def command_line() -> str | None:
+    """The command line of this job without `resume`, None where Hydra did not start it."""
     if not HydraConfig.initialized():
-        return f"python -m latreg.run +experiment={cfg.name}"
+        return None
     given = [one for one in HydraConfig.get().overrides.task if not one.startswith("resume=")]
     return " ".join(["python -m latreg.run", *given])

@@ -20,8 +20,8 @@ register()
 
 def run_time(resume: bool, name: str) -> str:
     """The time in the name of a run's folder: now, or that of the newest run of this name if it is to be taken up."""
-    runs = Path("multirun", name).glob("[0-9]*_*/0/config.yaml") if resume else ()
-    times = [path.parent.parent.name for path in runs]
+    runs = Path("multirun", name).glob("[0-9]*_*/0") if resume else ()
+    times = [run.parent.name for run in runs if any((run / begun).exists() for begun in ("records", "checkpoints"))]
     return max(times, default=datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 

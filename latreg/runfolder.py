@@ -13,11 +13,13 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from latreg.errors import LatregError
 from latreg.files import replacing, writing
 from latreg.interfaces import Source
-from latreg.provenance import versions
+from latreg.provenance import command_line, versions
 
 RESULTS = ("records", "checkpoints", "metrics.json")
 PROBE_BYTES = 2**14  # about what config.yaml, status.json and the files of Hydra need
@@ -34,6 +36,7 @@ class RunFolder:
         self.path = path
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
+        self._before: dict[str, str] = {}
         self._seconds_before = 0.0
         self._started = time.perf_counter()
 
@@ -72,18 +75,23 @@ class RunFolder:
         if any((self.path / name).exists() for name in RESULTS):
             self._check_resumable(fixed, free_to_change)
             self._seconds_before = read_status(self.path).get("seconds", 0.0)
+            paths = [self.path / name for name in ("config.yaml", "status.json")]
+            self._before = {path.name: path.read_text() for path in paths if path.is_file()}
         self._write("config.yaml", OmegaConf.to_yaml(self.config))
         self.status(
             state="running",
             started=_now(),
             versions=versions(),
             git_commit=_git_commit(),
+            command=command_line(),
             weights={},
         )
 
     def _check_resumable(self, fixed: Sequence[str], free_to_change: Sequence[str]) -> None:
         if not self.config["resume"]:
             raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
+        if not (self.path / "config.yaml").is_file():
+            raise LatregError(f"resume=true needs the settings of {self.path}, but it has no config.yaml")
         before = {name: value for name, value in read_config(self.path).items() if name in fixed}
         for key, old, new in differences(before, {name: self.config[name] for name in before}, free_to_change):
             raise LatregError(f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}")
@@ -96,6 +104,11 @@ class RunFolder:
     def seconds(self) -> float:
         """Wall-clock time of the run, with that of the interrupted ones before up to their last change of status."""
         return round(self._seconds_before + time.perf_counter() - self._started, 2)
+
+    def restore(self) -> None:
+        """Put back what `begin` found of the run that was to be resumed."""
+        for name, text in self._before.items():
+            self._write(name, text)
 
     def done(self) -> None:
         self.status(state="done", finished=_now())
@@ -145,9 +158,19 @@ def flatten(nested: Mapping[str, Any], separator: str = "/", prefix: str = "") -
 
 
 def read_config(run_dir: Path) -> dict[str, Any]:
-    """The resolved configuration of a run as plain containers; {} where there is none."""
+    """The resolved configuration of a run as plain containers; {} where there is none.
+
+    Raises:
+        LatregError: it is damaged.
+    """
     path = run_dir / "config.yaml"
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path))) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise LatregError(f"expected the settings of a run in {path}, but it is damaged: {reason}") from error
 
 
 def write_sources(folder: "RunFolder", sources: Sequence[Source], per_class: int) -> None:
@@ -177,9 +200,10 @@ def read_sources(run_dir: Path, per_class: int | None = None) -> list[Source]:
 def read_status(run_dir: Path) -> dict[str, Any]:
     """The content of status.json; {} where there is none that can be read."""
     try:
-        return cast(dict[str, Any], json.loads((run_dir / "status.json").read_text()))
+        content = json.loads((run_dir / "status.json").read_text())
     except (FileNotFoundError, ValueError):
         return {}
+    return content if isinstance(content, dict) else {}
 
 
 def differences(

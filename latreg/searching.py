@@ -10,7 +10,7 @@ from latreg import records, strips
 from latreg.assembly import Parts, assemble, find_sources
 from latreg.classifier.adapters import AdaptedSUT
 from latreg.config import Config
-from latreg.errors import LatregError
+from latreg.errors import LatregError, ResumeRefusedError
 from latreg.execution import find_records, shard_of
 from latreg.files import writing
 from latreg.interfaces import BoundaryRecord, Source
@@ -31,6 +31,8 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     wanted = wanted_sources(cfg, parts, folder)
     sources = shard_of(wanted, cfg.search.shard)
     check_resumed(saved, sources, ids, folder.path)
+    if not parts.generator.conditional or cfg.search.uncertain_per_class:
+        write_sources(folder, wanted, cfg.search.sources_per_class)
     count = len(saved)
     with Tracker(cfg.tracking, folder.config, folder.path, group=cfg.name, found=saved) as tracker:
         with (
@@ -53,12 +55,8 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
 
 def wanted_sources(cfg: Config, parts: Parts, folder: RunFolder) -> list[Source]:
     """Those that the configuration asks for; where networks chose them, as they were chosen when the run began."""
-    if parts.generator.conditional and not cfg.search.uncertain_per_class:
-        return find_sources(cfg, parts)
-    per_class = cfg.search.sources_per_class
-    wanted = (read_sources(folder.path, per_class) if cfg.resume else []) or find_sources(cfg, parts)
-    write_sources(folder, wanted, per_class)
-    return wanted
+    kept = read_sources(folder.path, cfg.search.sources_per_class) if cfg.resume else []
+    return kept or find_sources(cfg, parts)
 
 
 def check_resumed(
@@ -69,12 +67,12 @@ def check_resumed(
         before = {name: getattr(record, f"{name}_id") for name in ids}
         for name, used in before.items():
             if used != ids[name]:
-                raise LatregError(
+                raise ResumeRefusedError(
                     f"resume=true needs the weights of {folder}, but the {name} was {_short(used)} and is now "
                     f"{_short(ids[name])}"
                 )
     if foreign := {records.source_of(record) for record in saved} - set(sources):
-        raise LatregError(
+        raise ResumeRefusedError(
             f"resume=true needs the sources of {folder} or more, but {len(foreign)} of its {len(saved)} are not "
             f"among the {len(sources)} of this search"
         )

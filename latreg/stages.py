@@ -12,7 +12,7 @@ from latreg import metrics
 from latreg.allocation import keep_freed_memory
 from latreg.config import Config
 from latreg.data import complete
-from latreg.errors import LatregError
+from latreg.errors import LatregError, ResumeRefusedError
 from latreg.runfolder import RunFolder
 
 Stage = Callable[[Config, RunFolder], dict[str, Any]]  # does the work in the run's folder and returns its metrics
@@ -60,6 +60,9 @@ def _results(stage: Stage, config: Config, folder: RunFolder) -> dict[str, Any]:
         results = stage(config, folder)
         folder.write_json("metrics.json", results)
         folder.done()
+    except ResumeRefusedError:
+        folder.restore()
+        raise
     except (KeyboardInterrupt, SystemExit):  # a scheduler's library exits where it is told to run the job again
         folder.status(state="interrupted")
         raise

@@ -16,18 +16,19 @@ from latreg.errors import LatregError
 ZOO = Path(__file__).resolve().parent / "zoo"
 
 
-def resolve(weights: str | None, wanted_for: str) -> Path:
-    """The file that a `weights` setting names: a path, or zoo:<name> for a shipped one.
+def resolve(weights: str | None, key: str) -> Path:
+    """The file that a setting of this key names: a path, or zoo:<name> for a shipped one.
 
     Raises:
         LatregError: no weights are set, or there is no such file.
     """
     if weights is None:
-        raise LatregError(f"{wanted_for}.weights must name a weights file or zoo:<name>, got null")
+        raise LatregError(f"{key} must name a weights file or zoo:<name>, got null")
     path = ZOO / f"{weights.removeprefix('zoo:')}.safetensors" if weights.startswith("zoo:") else Path(weights)
     if not path.is_file():
         shipped = ", ".join(sorted(f"zoo:{p.stem}" for p in ZOO.glob("*.safetensors"))) or "none"
-        raise LatregError(f"{wanted_for}.weights must name an existing file, got {weights}; shipped are {shipped}")
+        hint = f"; shipped are {shipped}" if weights.startswith("zoo:") else ""
+        raise LatregError(f"{key} must name an existing file, got {weights}{hint}")
     return path
 
 

@@ -33,9 +33,8 @@ def make_run(folder, rows=None, *overrides):
         composed = compose("config", ["+experiment=mnist_mixing", *overrides])
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
     status = {"versions": {"latreg": "0.1"}, "git_commit": "abc", "weights": {"sut": "5" * 64, "judge": None}}
+    status["command"] = "python -m latreg.run +experiment=mnist_mixing hydra.run.dir=/somewhere"
     (folder / "status.json").write_text(json.dumps(status))
-    (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "overrides.yaml").write_text("- +experiment=mnist_mixing\n- hydra.run.dir=/somewhere\n")
     write_part(folder, 0, rows if rows is not None else FAULTS)
     return folder
 

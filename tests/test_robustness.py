@@ -129,3 +129,24 @@ def test_merging_into_a_folder_with_something_in_it_is_refused(cli, tmp_path, ca
     assert merge.main([str(run), "-o", str(tmp_path / "merged")]) == 0
     assert merge.main([str(run), "-o", str(tmp_path / "merged")]) == 2
     assert "the output must be a new or empty folder" in capfd.readouterr().err
+
+
+def test_a_refused_resumption_leaves_the_run_as_it_was(cli, tmp_path):
+    run = tmp_path / "run"
+    command = (*SEARCH, f"hydra.run.dir={run}", "search.uncertain_per_class=1")
+    assert cli(*command, "search.sources_per_class=2")[0] == 0
+    kept = {path: path.read_bytes() for path in run.glob("*.*") if path.suffix in (".json", ".yaml")}
+    code, _, err = cli(*command, "search.sources_per_class=1", "resume=true")
+    assert code == 1
+    assert "needs the sources of" in err
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_a_run_without_its_settings_is_not_resumed(cli, tmp_path):
+    run = tmp_path / "run"
+    command = (*SEARCH, f"hydra.run.dir={run}")
+    assert cli(*command)[0] == 0
+    (run / "config.yaml").unlink()
+    code, _, err = cli(*command, "resume=true")
+    assert code == 1
+    assert "has no config.yaml" in err

@@ -76,7 +76,7 @@ def load_sut(weights_name: str | None, dataset: DatasetConfig, device: str | tor
         LatregError: there is no such file, it holds no classifier, or one for other classes or channels than the
             data set's.
     """
-    path = weights.resolve(weights_name, "classifier")
+    path = weights.resolve(weights_name, "classifier.weights")
     state, description = weights.load(path)
     _check_description(description, dataset, path)
     network = build(**{name: description[name] for name in ("network", "channels", "num_classes", "network_args")})

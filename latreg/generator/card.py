@@ -59,7 +59,7 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
         log.info("%d samples at psi %g towards the %s mean: measured", n, psi, center)
     results |= distances.of_train()
     results |= learn_from_samples(cfg, generator, data, run_dir)
-    path = weights.resolve(cfg.generator.weights, "generator")
+    path = weights.resolve(cfg.generator.weights, "generator.weights")
     weights.write_card(run_dir / path.name, weights.read_card(path) | {"scores": results, "measured_by": command(cfg)})
     return results
 

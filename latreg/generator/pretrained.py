@@ -77,7 +77,7 @@ def load_generator(config: GeneratorConfig, dataset: DatasetConfig, device: torc
     Raises:
         LatregError: the file is missing, damaged, no generator, or made for other images or classes.
     """
-    path = weights.resolve(config.weights, "generator")
+    path = weights.resolve(config.weights, "generator.weights")
     state, description = weights.load(path)
     if description.get("kind") != "generator":
         raise LatregError(f"generator.weights must hold a generator, got a {description.get('kind')} in {path}")

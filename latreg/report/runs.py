@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import yaml
 from numpy.typing import NDArray
 
 from latreg import records
@@ -254,7 +253,7 @@ def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], numb
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
     except (OSError, ValueError) as error:
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
-    return Run(folder, cell, config, status, metrics, _command(folder), rows)
+    return Run(folder, cell, config, status, metrics, status.get("command") or "", rows)
 
 
 def _cell_of(config: Mapping[str, Any]) -> Cell:
@@ -263,13 +262,6 @@ def _cell_of(config: Mapping[str, Any]) -> Cell:
     psi = {"none": 1.0, "adaptive": None}.get(mode, truncation.get("psi"))
     name = truncation["direction"] if mode == "adaptive" else mode
     return Cell(config["dataset"]["name"], config["strategy"]["name"], name, psi, truncation["center"])
-
-
-def _command(folder: Path) -> str:
-    """What made the run, as far as Hydra noted it; "" where it did not."""
-    path = folder / ".hydra" / "overrides.yaml"
-    overrides = yaml.safe_load(path.read_text()) if path.is_file() else []
-    return " ".join(["python -m latreg.run", *overrides]) if overrides else ""
 
 
 # ---- runs that differ

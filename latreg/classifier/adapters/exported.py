@@ -16,7 +16,7 @@ def load_export(config: ExportClassifierConfig, device: torch.device) -> Model:
     Raises:
         LatregError: the file is not there or cannot be read, or takes something else than one batch of images.
     """
-    path = weights.resolve(config.weights, "classifier")
+    path = weights.resolve(config.weights, "classifier.weights")
     try:
         program = torch.export.load(path)
         if device.type != "cpu":

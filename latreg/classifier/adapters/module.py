@@ -25,7 +25,7 @@ def load_torch(config: TorchClassifierConfig, device: torch.device) -> Model:
         LatregError: the module cannot be made, or the file is not there, is damaged or of another architecture.
     """
     make = imported("classifier.network", config.network)
-    path = weights.resolve(config.weights, "classifier")
+    path = weights.resolve(config.weights, "classifier.weights")
     network = _called("classifier.network", make, config.network_args)
     return Model(answering(filled(network, path), device), weights.sha256(path))
 
@@ -37,7 +37,7 @@ def load_timm(config: TimmClassifierConfig, dataset: DatasetConfig, device: torc
         LatregError: timm or torchvision is missing, or the model cannot be made or filled.
     """
     timm = extra("timm", "classifier=timm", "pip install timm, with the torchvision that fits your torch")
-    path = None if config.weights is None else weights.resolve(config.weights, "classifier")
+    path = None if config.weights is None else weights.resolve(config.weights, "classifier.weights")
     arguments: dict[str, Any] = {"model_name": config.network, "pretrained": path is None}
     if path is not None:
         arguments |= {"num_classes": len(dataset.class_names), "in_chans": config.channels or dataset.channels}

@@ -24,7 +24,7 @@ def load_onnx(config: OnnxClassifierConfig, device: torch.device) -> Model:
     Raises:
         LatregError: onnxruntime is missing, the file cannot be read, or it takes something else than a batch of images.
     """
-    path = weights.resolve(config.weights, "classifier")
+    path = weights.resolve(config.weights, "classifier.weights")
     runtime = extra("onnxruntime", "classifier=onnx", "pip install 'latreg[onnx]'")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
