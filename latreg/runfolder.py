@@ -90,7 +90,8 @@ class RunFolder:
     def _check_resumable(self, fixed: Sequence[str], free_to_change: Sequence[str]) -> None:
         if not self.config["resume"]:
             raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
-        if not (self.path / "config.yaml").is_file():
+        searched = (self.path / "records").exists()  # the checkpoint of a training may stand alone
+        if searched and not (self.path / "config.yaml").is_file():
             raise LatregError(f"resume=true needs the settings of {self.path}, but it has no config.yaml")
         before = {name: value for name, value in read_config(self.path).items() if name in fixed}
         for key, old, new in differences(before, {name: self.config[name] for name in before}, free_to_change):
