@@ -99,7 +99,7 @@ def test_another_order_of_the_classes_is_named(order: list[int], tmp_path: Path)
     eye.linear.weight.data = eye.linear.weight.data[order]
     settings = f"classifier.class_order=[{','.join(map(str, order))}]"
     assert refusal(load(tmp_path, eye)).endswith(
-        f"probably its classes are in another order; with {settings} it is right on 1.0000 of 200"
+        f"probably its classes are in another order; with {settings} it is right on 1.0000 of 300"
     )
     assert check_sanity(load(tmp_path, eye, class_order=order), DATA, CLASSES, None) == 1
     assert settings in refusal(load(tmp_path, eye, class_order=[2, 1, 0])) or order == [2, 1, 0]
