@@ -144,7 +144,8 @@ def _likely_cause(sut: AdaptedSUT, data: ImageSet, found: Reading, wanted: float
     if best.order is not None and best.reordered >= best.accuracy:
         causes.append("its classes are in another order")
         settings.append(f"classifier.class_order=[{','.join(map(str, best.order))}]")
-    return f"probably {' and '.join(causes)}; with {' '.join(settings)} it is right on {best.best:.4f} of {len(best.right)}"
+    cure = f"with {' '.join(settings)} it is right on {best.best:.4f} of {len(best.right)}"
+    return f"probably {' and '.join(causes)}; {cure}"
 
 
 def _cause(right: Inputs, now: Inputs) -> str:
