@@ -8,7 +8,6 @@ from itertools import product
 import torch
 from hydra.utils import instantiate
 
-from latreg import weights
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import load_sut
 from latreg.config import (
@@ -142,9 +141,7 @@ def load_judge(cfg: Config, device: torch.device) -> Judge | None:
     """The ensemble that `validity.judge` names, if it names any."""
     if not cfg.validity.judge:
         return None
-    for member in cfg.validity.judge:
-        weights.resolve(member, "validity.judge")
-    members = [load_sut(member, cfg.dataset, device) for member in cfg.validity.judge]
+    members = [load_sut(member, cfg.dataset, device, key="validity.judge") for member in cfg.validity.judge]
     return Judge(members, cfg.validity.judge_batch)
 
 

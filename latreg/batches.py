@@ -4,16 +4,19 @@ CPU kernels treat one or two rows otherwise than many, and what is left over of 
 search renders and classifies whatever is asked at the moment, so its results would depend on what runs beside them.
 """
 
+from collections.abc import Callable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 ROWS = 8  # from this multiple on, no kernel used here was seen to differ
 
 
 def filled(batch: Tensor, multiple: int = ROWS) -> Tensor:
-    """A batch of one or more rows, with copies of the last behind it up to a multiple of rows."""
-    lacking = -len(batch) % multiple
-    return torch.cat([batch, batch[-1:].expand(lacking, *batch.shape[1:])]) if lacking else batch
+    """A batch (N, ..) with zeros behind it up to a multiple of rows; of none, as many zeros as one multiple."""
+    lacking = -len(batch) % multiple if len(batch) else multiple
+    return F.pad(batch, (0, 0) * (batch.ndim - 1) + (0, lacking)) if lacking else batch
 
 
 def rows_times(rows: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -21,3 +24,17 @@ def rows_times(rows: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tens
     x = filled(rows)
     product = x @ matrix if bias is None else torch.addmm(bias, x, matrix)
     return product[: len(rows)]
+
+
+def in_full_batches(answer: Callable[[Tensor], Tensor], images: Tensor, batch: int, dim: int = 0) -> Tensor:
+    """Ask about images (N, C, H, W) in batches that are filled up with black, and join the answers on the CPU.
+
+    Args:
+        answer: images (batch, C, H, W) => a tensor with `batch` entries along `dim`.
+        images: N of them; none are asked as one batch of black ones.
+        batch: images per call.
+        dim: of the answers, along which the images lie.
+    """
+    chunks = torch.split(images, batch) if len(images) else [images]
+    answers = [answer(filled(chunk, batch)).cpu() for chunk in chunks]
+    return torch.cat([a.narrow(dim, 0, len(chunk)) for a, chunk in zip(answers, chunks, strict=True)], dim=dim)

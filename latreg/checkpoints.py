@@ -2,17 +2,21 @@
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from latreg.errors import LatregError
 
 NEEDED = ("state_dict", "hyper_parameters", "optimizer_states")
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, *also: str) -> dict[str, Any]:
     """What Lightning saved there, on the CPU.
+
+    Args:
+        also: what it must hold beside NEEDED.
 
     Raises:
         LatregError: the file is missing, damaged, or no checkpoint of a training.
@@ -22,6 +26,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise LatregError(f"expected a whole checkpoint in {path}, but {reason}") from error
-    if not isinstance(content, dict) or any(name not in content for name in NEEDED):
-        raise LatregError(f"expected the checkpoint of a training in {path}, but it holds something else")
-    return content
+    lacking = [name for name in (*NEEDED, *also) if not isinstance(content, dict) or name not in content]
+    if lacking:
+        raise LatregError(f"expected the checkpoint of such a training in {path}, but it has no {lacking[0]}")
+    return cast(dict[str, Any], content)
+
+
+def is_finite(module: nn.Module) -> bool:
+    """Whether all parameters are."""
+    return all(bool(parameter.isfinite().all()) for parameter in module.parameters())
+
+
+def last_good(path: Path | None) -> str:
+    """Which checkpoint a failed training leaves, None = none, for its message."""
+    return "no checkpoint is there" if path is None else f"the last good checkpoint is {path}"

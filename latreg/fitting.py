@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from latreg.checkpoints import read_checkpoint
+from latreg.checkpoints import is_finite, last_good, read_checkpoint
 from latreg.config import Config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
@@ -59,7 +59,7 @@ def fit(
         val_check_interval=steps_per_epoch,
         check_val_every_n_epoch=None,  # the training batches never end
         num_sanity_val_steps=0,
-        callbacks=[StopWhereNotFinite(last, steps_per_epoch), keep_last],
+        callbacks=[StopWhereNotFinite(last), keep_last],
         logger=logger or False,
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
@@ -77,24 +77,23 @@ class StopWhereNotFinite(Callback):
 
     Args:
         last: the checkpoint.
-        interval: in steps, between two looks at the weights; the loss is looked at in each.
     """
 
-    def __init__(self, last: Path, interval: int) -> None:
+    def __init__(self, last: Path) -> None:
         self.last = last
-        self.interval = interval
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not bool(torch.isfinite(outputs["loss"])):
             self._stop(f"the loss became {float(outputs['loss'])}", trainer.global_step)
-        looks = trainer.global_step % self.interval == 0
-        if looks and not all(bool(parameter.isfinite().all()) for parameter in pl_module.parameters()):
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        if not is_finite(pl_module):
             self._stop("weights that are not finite came up", trainer.global_step)
 
     def _stop(self, reason: str, step: int) -> None:
-        kept = f"the last good checkpoint is {self.last}" if self.last.is_file() else "no checkpoint is there"
+        kept = last_good(self.last if self.last.is_file() else None)
         raise LatregError(f"{reason} in step {step}; {kept}; try a lower learning_rate")
 
 

@@ -27,9 +27,10 @@ def assert_rows_alone_equal(answer, *batches):
         assert torch.equal(answer(*(batch[:n].clone() for batch in batches)), whole[:n]), n
 
 
-def test_filled_repeats_the_last_row():
+def test_filled_has_zeros_behind():
     batch = torch.arange(6).view(3, 2)
-    assert filled(batch, 4).tolist() == [[0, 1], [2, 3], [4, 5], [4, 5]]
+    assert filled(batch, 4).tolist() == [[0, 1], [2, 3], [4, 5], [0, 0]]
+    assert filled(batch[:0], 4).tolist() == 4 * [[0, 0]]
     assert filled(batch, 3) is batch
 
 

@@ -46,8 +46,6 @@ class TorchSUT:
             LatregError: the images have other channels, are no floats, or leave [0, 1].
         """
         check_images(images, self.channels)
-        if not len(images):
-            return torch.zeros(0, self.num_classes, device=self.device)
         logits: Tensor = self._folded(filled(images.to(self.device)))
         return logits[: len(images)].softmax(dim=1)
 
@@ -69,14 +67,22 @@ def check_images(images: Tensor, channels: int) -> None:
         )
 
 
-def load_sut(weights_name: str | None, dataset: DatasetConfig, device: str | torch.device = "cpu") -> TorchSUT:
+def load_sut(
+    weights_name: str | None,
+    dataset: DatasetConfig,
+    device: str | torch.device = "cpu",
+    key: str = "classifier.weights",
+) -> TorchSUT:
     """A classifier from a weights file (a path or zoo:<name>), which describes its own network.
+
+    Args:
+        key: the setting that names the file, for the message where there is none.
 
     Raises:
         LatregError: there is no such file, it holds no classifier, or one for other classes or channels than the
             data set's.
     """
-    path = weights.resolve(weights_name, "classifier.weights")
+    path = weights.resolve(weights_name, key)
     state, description = weights.load(path)
     _check_description(description, dataset, path)
     network = build(**{name: description[name] for name in ("network", "channels", "num_classes", "network_args")})

@@ -39,9 +39,7 @@ def compact(checkpoint: Path, output: Path) -> None:
     Raises:
         LatregError: it cannot be read, is not of a generator's training, or the output cannot be written.
     """
-    content = read_checkpoint(checkpoint)
-    if "n_images" not in content:
-        raise LatregError(f"expected the checkpoint of a generator's training in {checkpoint}, but it is of another")
+    content = read_checkpoint(checkpoint, "n_images")
     n_images, optimizers = content["n_images"], content["optimizer_states"]
     if any(group["betas"][0] != 0 for state in optimizers for group in state["param_groups"]):
         raise LatregError(f"expected a training with beta1 = 0, but {checkpoint} after {n_images} images has another")

@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import lightning as L
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
+from latreg.checkpoints import is_finite, last_good
 from latreg.errors import LatregError
 from latreg.generator.augment import AdaptiveAugment
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
@@ -83,7 +85,7 @@ class StyleGAN2Module(L.LightningModule):
         self.n_images = 0
         self.n_steps = 0
         self.images_per_step = 0
-        self.last_checkpoint: str | None = None  # to be named when the training fails
+        self.last_checkpoint: Path | None = None  # to be named when the training fails
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for G and D, corrected for the extra steps of lazy regularization (appendix B)."""
@@ -218,14 +220,12 @@ class StyleGAN2Module(L.LightningModule):
         Raises:
             LatregError: some are not.
         """
-        if not all(bool(parameter.isfinite().all()) for parameter in self.parameters()):
+        if not is_finite(self):
             self._stop("weights that are not finite came up")
 
     def _stop(self, reason: str) -> NoReturn:
-        good = (
-            f"the last good checkpoint is {self.last_checkpoint}" if self.last_checkpoint else "no checkpoint is there"
-        )
-        raise LatregError(f"{reason} after {self.n_images} images, in step {self.n_steps + 1}; {good}")
+        kept = last_good(self.last_checkpoint)
+        raise LatregError(f"{reason} after {self.n_images} images, in step {self.n_steps + 1}; {kept}")
 
     @torch.no_grad()
     def _update_ema(self) -> None:

@@ -65,7 +65,7 @@ class Snapshots(Callback):
         module.check_finite()
         path = checkpoint_path(self.run_dir)
         save_checkpoint(trainer, path)
-        module.last_checkpoint = str(path)
+        module.last_checkpoint = path
         if not trainer.is_global_zero:
             return
         network = module.averaged_generator()

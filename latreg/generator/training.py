@@ -60,7 +60,7 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
     data.batch_size = batch
     if cfg.resume:
         data.n_images = images_seen(path, module)
-        module.last_checkpoint = str(path)
+        module.last_checkpoint = path
     with other_processes(trainer, run_dir):
         trainer.fit(module, datamodule=data, ckpt_path=path if cfg.resume else None)
     return {"n_images": module.n_images, "weights": str(snapshots.weights_path), **snapshots.scores}
@@ -221,9 +221,7 @@ def images_seen(checkpoint: Path, module: StyleGAN2Module) -> int:
     """
     if not checkpoint.is_file():
         raise LatregError(f"resume=true needs a checkpoint in {checkpoint}, but there is none")
-    content = read_checkpoint(checkpoint)
-    if "n_images" not in content:
-        raise LatregError(f"expected the checkpoint of a generator's training in {checkpoint}, but it is of another")
+    content = read_checkpoint(checkpoint, "n_images")
     for name in ("generator", "discriminator"):
         wanted, found = (_given(of[name]) for of in (module.hparams, content["hyper_parameters"]))
         if wanted != found:

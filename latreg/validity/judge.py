@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from latreg.batches import in_full_batches
 from latreg.errors import LatregError
 from latreg.interfaces import SUT
-from latreg.validity.batches import in_full_batches
 
 
 class Judge:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latreg.batches import in_full_batches
 from latreg.errors import LatregError
-from latreg.validity.batches import in_full_batches
 
 NETS = ("alex", "squeeze")
 SIDE = 64  # pixels of the patches that LPIPS was trained on; smaller images are enlarged to it

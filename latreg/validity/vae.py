@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from latreg import weights
+from latreg.batches import in_full_batches
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
-from latreg.validity.batches import in_full_batches
 
 KIND = "vae"  # what the description in a weights file says it is
 HELD_OUT = "held_out_errors"  # the tensor in the file that the thresholds are read from

@@ -42,5 +42,5 @@ def test_something_else_is_refused(tmp_path, capfd):
     path = tmp_path / "last.ckpt"
     torch.save({"state_dict": {}}, path)
     assert compact.main([str(path), "-o", str(tmp_path / "out.ckpt")]) == 2
-    assert "expected the checkpoint of a training in" in capfd.readouterr().err
+    assert "expected the checkpoint of such a training in" in capfd.readouterr().err
     assert not (tmp_path / "out.ckpt").exists()
