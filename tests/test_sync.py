@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latreg import tracking
 from latreg.records import read_records
 from latreg.run import main
 from latreg.strips import strip
+from latreg.tracking import COLUMNS, link
+from latreg.tracking.search import _cell
 from tests.wandb_server import KEY, forget_user, serving
 
 SEARCH = [
@@ -40,7 +41,7 @@ def account(run_dir):
     (offline,) = run_dir.glob("wandb/offline-run-*")
     assert f"wandb sync {offline}" in (run_dir / "run.log").read_text()
     with serving() as account:
-        user = {name: value for name, value in os.environ.items() if name not in tracking._FOLDERS}
+        user = {name: value for name, value in os.environ.items() if name not in link._FOLDERS}
         environment = user | {"WANDB_BASE_URL": account.url, "WANDB_API_KEY": KEY}
         command = [sys.executable, "-m", "wandb", "sync", str(offline)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
@@ -55,12 +56,12 @@ def test_every_row_of_the_table_arrives(run_dir, account):
 
     ((name, run),) = account.runs.items()
     table = json.loads(account.files[f"run-{name}-boundary/boundary.table.json"])
-    assert table["columns"] == ["strip", *tracking.COLUMNS]
+    assert table["columns"] == ["strip", *COLUMNS]
     assert len(table["data"]) == len(records)
     for (picture, *cells), record in zip(table["data"], records, strict=True):
         uploaded = Image.open(io.BytesIO(account.files[f"run-{name}-boundary/{picture['path']}"]))
         assert np.array_equal(np.asarray(uploaded), strip(record))
-        assert cells == [tracking._cell(getattr(record, column)) for column in tracking.COLUMNS]
+        assert cells == [_cell(getattr(record, column)) for column in COLUMNS]
 
     metrics = json.loads((run_dir / "metrics.json").read_text())
     summary = json.loads(account.files[f"{name}/wandb-summary.json"])

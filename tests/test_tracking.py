@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import wandb
 
-from latreg import tracking
 from latreg.config import TrackingConfig
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.runfolder import flatten
-from latreg.tracking import COLUMNS, Tracker, lightning_logger
+from latreg.tracking import COLUMNS, Tracker, lightning_logger, link
+from latreg.tracking.search import _truncation_label
 from tests.example_records import pair, record
 from tests.wandb_server import KEY, forget_user, serving
 
@@ -34,8 +34,8 @@ PAIR = pair(label=3, z_seed=0, queries=7, predicted=5, screened=False)
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_user(monkeypatch, tmp_path)
-    monkeypatch.setattr(tracking, "INIT_TIMEOUT", 1.0)
-    monkeypatch.setattr(tracking, "FINISH_TIMEOUT", 2.0)
+    monkeypatch.setattr(link, "INIT_TIMEOUT", 1.0)
+    monkeypatch.setattr(link, "FINISH_TIMEOUT", 2.0)
 
 
 def config(**changes: object) -> TrackingConfig:
@@ -66,7 +66,7 @@ def table_of(run_dir: Path) -> dict:
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING and r.name == "latreg.tracking"]
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING and r.name == "latreg.tracking.link"]
 
 
 def test_an_offline_run_holds_curves_table_summary_and_records(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -187,7 +187,7 @@ def test_a_server_that_dies_costs_nothing_but_a_warning(
 ):
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 1, raising=False)  # 19 s, else
-    monkeypatch.setattr(tracking, "INIT_TIMEOUT", 20.0)
+    monkeypatch.setattr(link, "INIT_TIMEOUT", 20.0)
     with ExitStack() as stack:
         with serving() as account:
             monkeypatch.setenv("WANDB_BASE_URL", account.url)
@@ -239,7 +239,7 @@ def test_unknown_mode_is_refused(tmp_path: Path):
     ],
 )
 def test_truncation_in_words(truncation: dict, label: str):
-    assert tracking._truncation_label(truncation) == label
+    assert _truncation_label(truncation) == label
 
 
 def test_flatten():

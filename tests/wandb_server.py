@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 import wandb
 
-from latreg import tracking
+from latreg.tracking import link
 
 KEY = "0123456789" * 4
 ENTITY, PROJECT = "nobody", "latreg"
@@ -20,7 +20,7 @@ def forget_user(monkeypatch, folder):
     """A user without a key or settings, whose home is in a folder, and a server that nobody can reach."""
     for name in [n for n in os.environ if n.startswith("WANDB_")]:
         monkeypatch.delenv(name)
-    for name in tracking._FOLDERS:
+    for name in link._FOLDERS:
         monkeypatch.setenv(name, "")  # so that what the code sets is gone afterwards
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(folder / "home"))
