@@ -70,9 +70,8 @@ class VAEModule(L.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        peak = self.hparams["learning_rate"]
+        peak, steps = self.hparams["learning_rate"], self.hparams["max_steps"]
         optimizer = torch.optim.Adam(self.network.parameters(), lr=peak)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, peak, self.hparams["max_steps"], cycle_momentum=False, pct_start=0.1
-        )
+        rise = 0.1 if steps > 10 else 0.3  # a tenth of ten steps would be a division by zero
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, steps, cycle_momentum=False, pct_start=rise)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
