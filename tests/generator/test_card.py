@@ -15,6 +15,7 @@ TINY = (
     "evaluation.training_samples=40",
     "classifier.training.epochs=1",
     "classifier.training.batch_size=10",
+    *("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"),  # the card needs one of them
 )
 
 
