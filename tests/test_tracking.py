@@ -46,7 +46,7 @@ def search(run_dir: Path, cfg: TrackingConfig, records: list[BoundaryRecord]) ->
     """What the search stage does."""
     (run_dir / "records").mkdir(parents=True)
     (run_dir / "records" / "part-0.parquet").write_bytes(b"rows")
-    with Tracker(cfg, CONFIG, run_dir, "exp", "job") as tracker:
+    with Tracker(cfg, CONFIG, run_dir, "exp") as tracker:
         for record in records:
             tracker.log_record(record)
         tracker.finish({"sources": len(records), "strata": {"confident": {"flipped": 1}}}, {"sut": "abc"})
@@ -75,7 +75,7 @@ def test_an_offline_run_holds_curves_table_summary_and_records(tmp_path: Path, c
     log = log_of(tmp_path / "run")
     (run,) = [entry["run"] for entry in log if entry["type"] == "run"]
     assert run["run_group"] == "exp"
-    assert run["display_name"] == "job"
+    assert run["display_name"] == f"{tmp_path.name}/run"  # its time and number
     assert set(run["tags"]) == {"mixing", "fixed", "mnist", "mine"}
     assert run["config"]["update"]["truncation"] == CONFIG["truncation"]
     assert run["config"]["update"]["truncation_label"] == "psi 0.7, class center"
@@ -124,14 +124,14 @@ def test_a_full_table_keeps_what_was_found(tmp_path: Path):
 
 
 def test_a_resumed_search_goes_on_with_its_totals(tmp_path: Path):
-    with Tracker(config(), CONFIG, tmp_path / "run", "exp", "job", found=[SOURCE, PAIR]) as tracker:
+    with Tracker(config(), CONFIG, tmp_path / "run", "exp", found=[SOURCE, PAIR]) as tracker:
         tracker.log_record(SOURCE)
     (point,) = [e["history"]["item"] for e in log_of(tmp_path / "run") if e["type"] == "history"]
     assert (point["search/queries"], point["search/flipped"]) == (21, 1)
 
 
 def test_a_failed_job_is_marked(tmp_path: Path):
-    with pytest.raises(RuntimeError), Tracker(config(), CONFIG, tmp_path / "run", "exp", "job"):
+    with pytest.raises(RuntimeError), Tracker(config(), CONFIG, tmp_path / "run", "exp"):
         raise RuntimeError
     assert log_of(tmp_path / "run")[-1]["exit"]["exit_code"] == 1
 
@@ -140,7 +140,7 @@ def test_disabled_writes_nothing_and_does_not_import_wandb(tmp_path: Path):
     code = (
         "import sys; from pathlib import Path; from latreg.config import TrackingConfig\n"
         "from latreg.tracking import Tracker\n"
-        f"with Tracker(TrackingConfig(mode='disabled'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp', 'job') as t:\n"
+        f"with Tracker(TrackingConfig(mode='disabled'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp') as t:\n"
         "    t.finish({}, {})\n"
         "assert 'wandb' not in sys.modules"
     )
@@ -159,7 +159,7 @@ def test_online_without_a_key_goes_on_offline(tmp_path: Path, caplog: pytest.Log
 def test_online_without_a_key_does_not_ask_at_a_terminal(tmp_path: Path):
     code = (
         "from pathlib import Path; from latreg.config import TrackingConfig; from latreg.tracking import Tracker\n"
-        f"with Tracker(TrackingConfig(mode='online'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp', 'job'): pass"
+        f"with Tracker(TrackingConfig(mode='online'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp'): pass"
     )
     ours, terminal = pty.openpty()
     subprocess.run(
@@ -191,7 +191,7 @@ def test_a_server_that_dies_costs_nothing_but_a_warning(
     with ExitStack() as stack:
         with serving() as account:
             monkeypatch.setenv("WANDB_BASE_URL", account.url)
-            tracker = stack.enter_context(Tracker(config(mode="online"), CONFIG, tmp_path / "run", "exp", "job"))
+            tracker = stack.enter_context(Tracker(config(mode="online"), CONFIG, tmp_path / "run", "exp"))
             tracker.log_record(SOURCE)
         tracker.log_record(PAIR)
         tracker.finish({"sources": 2}, {})
@@ -219,7 +219,7 @@ def test_an_exception_while_logging_is_told_once(
 
 def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "wandb").write_text("a file where the folder should be")
-    with Tracker(config(), CONFIG, tmp_path, "exp", "job") as tracker:
+    with Tracker(config(), CONFIG, tmp_path, "exp") as tracker:
         tracker.log_record(SOURCE)
     (warning,) = warnings_of(caplog)
     assert "goes on without tracking" in warning
@@ -227,7 +227,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, c
 
 def test_unknown_mode_is_refused(tmp_path: Path):
     with pytest.raises(LatregError, match="one of offline, online, disabled, got 'onlin'"):
-        Tracker(config(mode="onlin"), CONFIG, tmp_path, "exp", "job")
+        Tracker(config(mode="onlin"), CONFIG, tmp_path, "exp")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_lightning_logger(tmp_path: Path, caplog: pytest.LogCaptureFixture, monk
 
 
 def test_lightning_logger_disabled(tmp_path: Path):
-    with lightning_logger(config(mode="disabled"), {}, tmp_path / "run", "exp", "job") as logger:
+    with lightning_logger(config(mode="disabled"), {}, tmp_path / "run", "exp") as logger:
         assert logger is None
     assert not (tmp_path / "run").exists()
 

@@ -51,7 +51,6 @@ class Link:
         config: dict[str, Any],
         run_dir: Path,
         group: str,
-        job: str | None,
         *,
         begin: Callable[[Run], None],
     ) -> None:
@@ -65,7 +64,7 @@ class Link:
             "project": tracking.project,
             "entity": tracking.entity,
             "group": group,
-            "name": job or "/".join(run_dir.parts[-2:]),
+            "name": "/".join(run_dir.parts[-2:]),  # its time and number
             "job_type": config.get("stage"),
             "tags": _tags(tracking, config),
             "config": config,

@@ -43,7 +43,6 @@ class Tracker:
         config: the resolved configuration of the job, as plain containers.
         run_dir: the run's folder; the records are expected in its `records` folder when `finish` is called.
         group: name of the experiment; its jobs are shown together.
-        job: name of this job; None = the last two parts of run_dir, which are its time and number.
         found: records of an interrupted run that is resumed, so that the curves go on where they were.
 
     Raises:
@@ -56,7 +55,6 @@ class Tracker:
         config: dict[str, Any],
         run_dir: Path,
         group: str,
-        job: str | None = None,
         *,
         found: Iterable[BoundaryRecord] = (),
     ) -> None:
@@ -66,7 +64,7 @@ class Tracker:
         self._points: list[dict[str, int]] = []
         self._psis: list[float] = []
         described = config | {"truncation_label": _truncation_label(config.get("truncation", {}))}
-        self._link = Link(tracking, described, self._run_dir, group, job, begin=self._begin)
+        self._link = Link(tracking, described, self._run_dir, group, begin=self._begin)
         for record in found:
             self._add(record)
 

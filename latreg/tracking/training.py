@@ -23,7 +23,6 @@ def lightning_logger(
     config: dict[str, Any],
     run_dir: Path,
     group: str,
-    job: str | None = None,
     *,
     x_axis: str | None = None,
 ) -> Iterator[WandbLogger | None]:
@@ -32,7 +31,7 @@ def lightning_logger(
     Give a Trainer `logger or False`, since None would make it write a log of its own.
 
     Args:
-        tracking, config, run_dir, group, job: as for `Tracker`.
+        tracking, config, run_dir, group: as for `Tracker`.
         x_axis: name of a logged value against which all others are drawn; None = Lightning's count of steps.
 
     Raises:
@@ -52,7 +51,7 @@ def lightning_logger(
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield None  # the other processes of a training keep quiet
         return
-    link = Link(tracking, config, run_dir, group, job, begin=begin)
+    link = Link(tracking, config, run_dir, group, begin=begin)
     failed = True
     try:
         yield _lightning_logger(link, tracking, run_dir) if link.run else None
