@@ -142,7 +142,7 @@ def load_judge(cfg: Config, device: torch.device) -> Judge | None:
     if not cfg.validity.judge:
         return None
     members = [load_sut(member, cfg.dataset, device, key="validity.judge") for member in cfg.validity.judge]
-    return Judge(members, cfg.validity.judge_batch)
+    return Judge(members, cfg.validity.judge_batch, mirror=cfg.dataset.mirror)
 
 
 def load_vae(cfg: Config, device: torch.device) -> ValidityModel | None:

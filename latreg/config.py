@@ -36,6 +36,7 @@ class DatasetConfig:
     resolution: int = MISSING  # after padding: what the GAN, the SUT and the judge see
     validation_size: int = MISSING  # the last images of the train file
     class_names: list[str] = MISSING
+    mirror: bool = False  # a mirrored image shows the same class
 
 
 @dataclass

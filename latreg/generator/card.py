@@ -41,7 +41,7 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
     if not generator.conditional:
         raise LatregError("stage=evaluate_generator needs a generator of classes: its scores are about samples of them")
     members = load_judge_members(cfg)
-    judge, distances = Judge(members), Distances(JudgeFeatures(members[0].network), data, n)
+    judge, distances = Judge(members, mirror=cfg.dataset.mirror), Distances(JudgeFeatures(members[0].network), data, n)
     results: dict[str, Any] = {
         "samples": n,
         "generator_sha256": generator.id,

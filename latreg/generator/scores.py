@@ -129,7 +129,7 @@ class TrainingScores:
         except LatregError as error:
             log.warning("no scores while training: %s", error)
             return
-        self._judge = Judge(members)
+        self._judge = Judge(members, mirror=cfg.dataset.mirror)
         self._distance = FrechetDistance(JudgeFeatures(members[0].network), data.split("test").images)
 
     def __call__(self, generator: StyleGAN2) -> dict[str, float]:

@@ -15,17 +15,18 @@ class Judge:
     """An ensemble that answers with the mean of its members' probabilities.
 
     Attributes:
-        id: sha256 over the members' ids, in their order.
+        id: sha256 over the members' ids, in their order, and whether they are shown mirrored images too.
         num_classes: K.
     """
 
-    def __init__(self, members: Sequence[SUT], batch: int = 64) -> None:
+    def __init__(self, members: Sequence[SUT], batch: int = 64, *, mirror: bool = False) -> None:
         """Make an ensemble.
 
         Args:
             members: distinct classifiers of the same classes.
             batch: images per forward pass; a smaller batch is filled up, as the last bits of a network's answer may
                 depend on how many images it is shown at once.
+            mirror: each member answers with the mean of its probabilities for an image and for the mirrored one.
 
         Raises:
             LatregError: no members, the same one twice, members of different classes, or a batch below 1.
@@ -40,8 +41,9 @@ class Judge:
             raise LatregError(f"validity.judge_batch must be at least 1, got {batch}")
         self.members = list(members)
         self.batch = batch
+        self.mirror = mirror
         self.num_classes = classes[0]
-        self.id = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+        self.id = hashlib.sha256("\n".join([*ids, *["mirror"] * mirror]).encode()).hexdigest()
 
     def opinions(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) => each member's probabilities (M, N, K), on the CPU."""
@@ -50,7 +52,8 @@ class Judge:
         return in_full_batches(self._opinions, images, self.batch, dim=1)
 
     def _opinions(self, images: Tensor) -> Tensor:
-        return torch.stack([member(images).cpu() for member in self.members])
+        views = [images, images.flip(3)] if self.mirror else [images]
+        return torch.stack([torch.stack([member(view).cpu() for view in views]).mean(0) for member in self.members])
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) => probabilities (N, K)."""

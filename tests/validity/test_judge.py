@@ -19,6 +19,14 @@ class Fixed:
         return self.probabilities.repeat(len(images), 1)
 
 
+class LeftHalf(Fixed):
+    """Gives class 0 the brightness of the left half."""
+
+    def __call__(self, images):
+        left = images[..., :16].mean((1, 2, 3))
+        return torch.stack([left, 1 - left], dim=1)
+
+
 class Network:
     """A real convolution and matrix product, whose last bits may depend on the batch."""
 
@@ -74,11 +82,21 @@ def test_an_image_is_judged_alike_in_any_company():
     assert torch.equal(judge(images.flip(0)).flip(0), alone)
 
 
+def test_a_mirrored_image_is_judged_like_the_image():
+    images = torch.zeros(3, 1, 32, 32)
+    images[0, ..., :16], images[1, ..., 16:] = 1.0, 0.5
+    member = LeftHalf("a", [1.0, 0.0])
+    assert Judge([member])(images)[:, 0].tolist() == [1.0, 0.0, 0.0]
+    both = Judge([member], mirror=True)
+    assert both(images)[:, 0].tolist() == [0.5, 0.25, 0.0]
+    assert torch.equal(both(images), both(images.flip(3)))
+
+
 def test_id_follows_the_members():
     a, b = Fixed("a", [1.0, 0.0]), Fixed("b", [1.0, 0.0])
     assert len(Judge([a]).id) == 64
     assert Judge([a, b]).id == Judge([a, b], batch=2).id
-    assert len({Judge([a]).id, Judge([b]).id, Judge([a, b]).id, Judge([b, a]).id}) == 4
+    assert len({Judge([a]).id, Judge([b]).id, Judge([a, b]).id, Judge([b, a]).id, Judge([a], mirror=True).id}) == 5
 
 
 @pytest.mark.parametrize(
