@@ -7,6 +7,8 @@ from typing import Any
 
 from latreg import weights
 from latreg.assembly import make_device
+from latreg.classifier.adapters import load_classifier
+from latreg.classifier.sut import predictions
 from latreg.classifier.training import train_classifier
 from latreg.config import Config
 from latreg.datamodule import DataModule
@@ -15,7 +17,7 @@ from latreg.generator.manifold import NEAREST
 from latreg.generator.pretrained import StyleGAN2, load_generator
 from latreg.generator.scores import Distances, JudgeFeatures, agreement, draw, load_judge_members
 from latreg.generator.snapshots import sample_grid
-from latreg.images import ImageSet
+from latreg.images import ImageSet, to_unit
 from latreg.metrics import wilson
 from latreg.provenance import command
 from latreg.validity.judge import Judge
@@ -49,6 +51,7 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
         **distances.sizes,
     }
     results |= measured_agreement(judge, data.split("test"), "of_test")  # what real images reach: the judge's accuracy
+    results |= shared_errors(cfg, judge, data.split("test"))
     for psi, center in TRUNCATIONS:
         samples, suffix = draw(generator, n, psi, center), f"psi_{psi:g}_{center}"
         results |= measured_agreement(judge, samples, suffix)
@@ -68,6 +71,27 @@ def measured_agreement(judge: Judge, images: ImageSet, suffix: str) -> dict[str,
     """The share of images whose class the judge sees, with its interval, under names that end in suffix."""
     agreed, n = agreement(judge, images), len(images)
     return {f"judge_agreement_{suffix}": agreed / n, f"judge_agreement_{suffix}_ci95": wilson(agreed, n)}
+
+
+def shared_errors(cfg: Config, judge: Judge, test: ImageSet) -> dict[str, Any]:
+    """Real images that the SUT gets wrong, and on how many of them the judge is wrong too, or even gives its answer.
+
+    A judge that shares the SUT's errors cannot see them. Nothing is measured where the SUT is not there.
+    """
+    try:
+        sut = load_classifier(cfg.classifier, cfg.dataset, make_device(cfg.device))
+    except LatregError as error:
+        log.warning("the errors that SUT and judge share are not counted: %s", error)
+        return {}
+    wrong = predictions(sut, test.images) != test.labels
+    images, labels = test.images[wrong], test.labels[wrong]
+    answers, opinion = predictions(sut, images), judge(to_unit(images)).argmax(dim=1)
+    return {
+        "sut_sha256": sut.id,
+        "sut_errors": len(images),
+        "sut_errors_of_judge_too": int((opinion != labels).sum()),
+        "sut_errors_of_judge_alike": int((opinion == answers).sum()),
+    }
 
 
 def names_of_judge(cfg: Config, judge: Judge) -> dict[str, Any]:

@@ -4,9 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from latreg import weights
+from latreg.config import Config
+from latreg.errors import LatregError
+from latreg.generator import card as card_module
+from latreg.generator.card import shared_errors
+from latreg.images import ImageSet
+from latreg.validity.judge import Judge
 
 SUFFIXES = ("psi_1_class", "psi_0.7_class", "psi_0.7_global")
 SHIPPED = sorted(p.stem for p in weights.ZOO.glob("*.json") if json.loads(p.read_text()).get("kind") == "generator")
@@ -39,9 +47,47 @@ def test_a_card_keeps_what_was_known_and_gets_scores_grids_and_its_command(measu
     assert card["scores"]["samples"] == 30
     assert card["scores"]["overlap_images"] == 20  # there are no more test images
     assert card["scores"]["training_samples"] == 40
+    assert card["scores"]["sut_sha256"] == weights.sha256(weights.ZOO / "mnist_sut.safetensors")
+    shared = [card["scores"][f"sut_errors{suffix}"] for suffix in ("_of_judge_alike", "_of_judge_too", "")]
+    assert shared == sorted(shared)
     for suffix in SUFFIXES:
         with Image.open(folder / f"samples_{suffix}.png") as grid:
             assert grid.size == (10 * 32 * 2, 10 * 32 * 2)
+
+
+class Says:
+    """Has one answer for images of level 0, one for those of level 1, ..."""
+
+    num_classes = 3
+
+    def __init__(self, id, *answers):
+        self.id = id
+        self.answers = torch.tensor(answers)
+
+    def __call__(self, images):
+        return F.one_hot(self.answers[(images[:, 0, 0, 0] * 255).round().long()], 3).float()
+
+
+TEST = ImageSet(torch.arange(5, dtype=torch.uint8)[:, None, None, None].repeat(1, 1, 32, 32), torch.arange(5) % 3)
+
+
+def test_errors_that_sut_and_judge_share_are_counted(monkeypatch):
+    monkeypatch.setattr(card_module, "load_classifier", lambda *_: Says("sut", 0, 2, 1, 1, 0))
+    assert shared_errors(Config(device="cpu"), Judge([Says("judge", 1, 2, 2, 2, 0)]), TEST) == {
+        "sut_sha256": "sut",
+        "sut_errors": 4,
+        "sut_errors_of_judge_too": 3,
+        "sut_errors_of_judge_alike": 2,
+    }
+
+
+def test_without_a_sut_no_shared_errors_are_counted(monkeypatch, caplog):
+    def missing(*_):
+        raise LatregError("no such file")
+
+    monkeypatch.setattr(card_module, "load_classifier", missing)
+    assert shared_errors(Config(device="cpu"), Judge([Says("judge", 0, 1, 2, 0, 1)]), TEST) == {}
+    assert "the errors that SUT and judge share are not counted: no such file" in caplog.text
 
 
 def test_too_few_samples_are_refused_before_anything_is_measured(cli, toy_mnist):
