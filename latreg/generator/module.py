@@ -247,6 +247,9 @@ class StyleGAN2Module(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.n_images, self.n_steps = checkpoint["n_images"], checkpoint["n_steps"]
+        for saved_state, optimizer in zip(checkpoint["optimizer_states"], self.configure_optimizers(), strict=True):
+            for group, configured in zip(saved_state["param_groups"], optimizer.param_groups, strict=True):
+                group.update(lr=configured["lr"], betas=configured["betas"])  # else those of the checkpoint win
         # Augmentation may be switched on and off between two parts of a training.
         saved, prefix = checkpoint["state_dict"], "augment."
         own = {name: value for name, value in self.state_dict().items() if name.startswith(prefix)}

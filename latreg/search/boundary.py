@@ -7,7 +7,7 @@ from math import copysign
 import numpy as np
 
 from latreg.interfaces import BoundaryPair, Evaluation, Proposal
-from latreg.search.protocol import Search, query_one
+from latreg.search.protocol import BudgetSpentError, Search, query_one
 
 Promising = Callable[[Evaluation], Search[bool]]
 
@@ -33,6 +33,8 @@ def find_boundary(
 ) -> Search[BoundaryPair]:
     """Two neighbours on a grid of 2^steps intervals between which the SUT changes its mind.
 
+    Where the budget is spent on the way, the two points further apart between which it is known to.
+
     Where it does so once only, both root finders end at the same two. "bisection" takes `steps` queries. "itp"
     (Oliveira & Takahashi 2020, doi 10.1145/3423597) guesses from the log-odds of the class, which are nearly linear
     near the boundary: one query more at worst, and a third to half fewer on average.
@@ -51,7 +53,10 @@ def find_boundary(
     while outside.point - inside.point > 1:
         queries -= 1
         point = _middle(inside, outside) if root_finder == "bisection" else _guess(inside, outside, count, 2**queries)
-        evaluation = yield from query_one(propose(start + (stop - start) * point / count))
+        try:
+            evaluation = yield from query_one(propose(start + (stop - start) * point / count))
+        except BudgetSpentError:
+            break
         if evaluation.flipped:
             outside = _End(point, evaluation)
         else:

@@ -15,7 +15,7 @@ import torch
 from latreg.images import to_unit
 from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Source, Strategy, Tell, Verdict
 from latreg.search.criteria import BaselineGate
-from latreg.search.protocol import Search
+from latreg.search.protocol import BudgetSpentError, Search
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 from latreg.search.truncation import Truncation
@@ -63,19 +63,20 @@ class SourceSearch:
         assert self._coroutine is not None
         try:
             self.ask = step(self._coroutine)
-        except StopIteration:
+            while self.queries + _cost(self.ask) > self.max_queries:
+                self.stopped_by_budget = True
+                self.ask = self._coroutine.throw(BudgetSpentError)
+            self.queries += _cost(self.ask)
+        except (StopIteration, BudgetSpentError):
             self.done = True
-            return
-        cost = 0 if isinstance(self.ask, BoundaryPair | Appraisal) else len(self.ask)
-        if self.queries + cost > self.max_queries:
-            self._coroutine.close()
-            self.stopped_by_budget = self.done = True
-        else:
-            self.queries += cost
 
     def _keep_better(self, pair: BoundaryPair, verdict: Verdict) -> None:
         if self.pair is None or self.verdict is None or _worth(pair, verdict) > _worth(self.pair, self.verdict):
             self.pair, self.verdict = pair, verdict
+
+
+def _cost(ask: Ask) -> int:
+    return 0 if isinstance(ask, BoundaryPair | Appraisal) else len(ask)
 
 
 def _worth(pair: BoundaryPair, verdict: Verdict) -> tuple[bool, bool, float]:

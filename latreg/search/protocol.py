@@ -9,6 +9,10 @@ T = TypeVar("T")
 Search = Generator[Ask, Tell, T]
 
 
+class BudgetSpentError(Exception):
+    """Raised where a search asks for more queries than it has left: it may still report what it has, at no cost."""
+
+
 def query(proposals: Sequence[Proposal]) -> Search[list[Evaluation]]:
     """Show images to the SUT; each costs one query."""
     return cast(list[Evaluation], (yield proposals))

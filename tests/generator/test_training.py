@@ -94,6 +94,17 @@ def test_a_resumed_training_is_bitwise_the_uninterrupted_one(data, tmp_path, cha
         assert torch.equal(wanted, found), name
 
 
+def test_a_resumed_training_takes_the_learning_rate_that_it_is_given(data, tmp_path):
+    before = train(make_module(8), data)
+    before.save_checkpoint(tmp_path / "last.ckpt")
+    trainer = train(make_module(16, learning_rate=1e-4), data, tmp_path / "last.ckpt", n_images=8)
+    for old, new in zip(before.optimizers, trainer.optimizers, strict=True):
+        assert new.param_groups[0]["lr"] == pytest.approx(
+            old.param_groups[0]["lr"] * 1e-4 / make_module(8).learning_rate
+        )
+        assert len(new.state) == len(old.state) > 0
+
+
 @pytest.mark.parametrize(("before", "after"), [(None, AUGMENTATION), (AUGMENTATION, None)])
 def test_augmentation_can_be_switched_in_mid_training(data, tmp_path, before, after):
     train(make_module(8, augmentation=before), data).save_checkpoint(tmp_path / "last.ckpt")

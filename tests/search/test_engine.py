@@ -118,6 +118,21 @@ class TestEveryStrategy:
         assert all(search.queries <= 6 for search in make_engine(STRATEGIES[name], limits=limits).run(SOURCES))
 
 
+@pytest.mark.parametrize("strategy", [RANDOM, replace(MIXING, until="flipped")], ids=["random", "mixing"])
+def test_a_flip_whose_boundary_the_budget_does_not_reach_is_reported_with_a_wider_bracket(strategy):
+    whole = [search for search in make_engine(strategy, center="global").run(SOURCES) if search.pair]
+    assert len(whole) >= 3
+    for search in whole:
+        limits = Limits(max_queries_per_source=search.queries - 4)
+        (short,) = make_engine(strategy, center="global", limits=limits).run([search.source])
+        assert short.stopped_by_budget
+        assert short.queries == search.queries - 4
+        assert short.pair.first.flipped
+        assert not short.pair.last.flipped
+        assert short.pair.width == pytest.approx(2**4 * search.pair.width)
+        assert short.verdict is not None
+
+
 def test_a_recipe_renders_the_image_that_was_saved():
     engine = make_engine(MIXING)
     for search in engine.run(SOURCES):
