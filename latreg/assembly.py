@@ -270,7 +270,7 @@ def find_sources(cfg: Config, parts: Parts) -> list[Source]:
     """Those that the configuration asks for; the judge names their classes where the generator knows none."""
     search, generator = cfg.search, parts.generator
     if generator.conditional:
-        return make_sources(search, generator.num_classes) + chosen_sources(search, parts)
+        return make_sources(search, generator.num_classes) + chosen_sources(cfg, parts)
     psi = cfg.truncation.psi if cfg.truncation.mode == "fixed" else 1.0
     classes = list(range(generator.num_classes)) if search.classes is None else search.classes
     sure = cfg.validity.min_judge_confidence
@@ -279,14 +279,16 @@ def find_sources(cfg: Config, parts: Parts) -> list[Source]:
     )
 
 
-def chosen_sources(search: SearchConfig, parts: Parts) -> list[Source]:
+def chosen_sources(cfg: Config, parts: Parts) -> list[Source]:
     """The uncertain sources that are searched beside those that are drawn."""
+    search = cfg.search
     if not search.uncertain_per_class:
         return []
     classes = tuple(range(parts.generator.num_classes) if search.classes is None else search.classes)
     gate = BaselineGate(search.min_confidence, search.min_margin)
     wanted = (gate, classes, search.uncertain_per_class, search.first_z_seed, search.confident_below)
-    key = (parts.generator.id, parts.sut.id, wanted)
+    settings = repr((cfg.dataset, cfg.generator, cfg.classifier, cfg.device))  # an id is that of weights alone
+    key = (parts.generator.id, parts.sut.id, settings, wanted)
     if key not in _CHOSEN:
         _CHOSEN[key] = choose_uncertain(parts.engine.evaluate, *wanted)
     return _CHOSEN[key]

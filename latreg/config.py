@@ -4,13 +4,14 @@ Only Hydra and OmegaConf are imported: --help and a misspelt key answer at once.
 values; `MISSING` here means that some file there must give one.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -299,7 +300,7 @@ class SearchConfig:
     min_margin: float = 0.0
     confident_below: float = 0.01  # a source is confident where its second class has less than this probability
     uncertain_only: bool = False  # a confident source costs its first query and is not searched
-    max_queries: int | None = None  # whole run, None = no limit
+    max_queries: int | None = None  # whole run, None = no limit; not with workers, shard or uncertain_per_class
     max_queries_per_source: int = 1000
     concurrency: int = 200  # sources searched side by side
     chunk: int | None = None  # images per forward pass, None = what suits the device
@@ -393,20 +394,41 @@ def load_run_config(run_dir: Path) -> Config:
     Raises:
         LatregError: there is no config.yaml, or not one of this version of latreg.
     """
-    register()
     path = run_dir / "config.yaml"
     if not path.is_file():
         raise LatregError(f"expected the folder of a run with a config.yaml, got {run_dir}")
     try:
-        saved = OmegaConf.load(path)
-        schema = OmegaConf.structured(Config)
-        schema.strategy = ConfigStore.instance().load(f"strategy/{saved.strategy.name}_schema.yaml").node
-        if "_target_" in saved.generator:
-            schema.generator = OwnGeneratorConfig
-        if kind := saved.classifier.get("kind"):
-            schema.classifier = ConfigStore.instance().load(f"classifier/{kind}_schema.yaml").node
-        config = OmegaConf.to_object(OmegaConf.merge(schema, saved))
+        saved = cast(DictConfig, OmegaConf.load(path))
+        config = OmegaConf.to_object(OmegaConf.merge(_schema_of(saved), saved))
     except (OmegaConfBaseException, HydraException, YAMLError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {error}") from error
     assert isinstance(config, Config)
     return config
+
+
+def with_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a run, with the defaults of keys that it has not got since they are newer than the run.
+
+    Keys that are not in the schema any more stay. A new key without a default is "???".
+
+    Raises:
+        LatregError: this version of latreg has no such strategy or classifier.
+    """
+    config = OmegaConf.create(dict(saved))
+    try:
+        defaults = OmegaConf.to_container(_schema_of(config))
+    except (OmegaConfBaseException, HydraException) as error:
+        raise LatregError(f"the settings of the run do not fit this version of latreg: {error}") from error
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(defaults), config)))
+
+
+def _schema_of(saved: DictConfig) -> DictConfig:
+    """The schema with the groups' own ones that a saved configuration was made with."""
+    register()
+    schema = OmegaConf.structured(Config)
+    schema.strategy = ConfigStore.instance().load(f"strategy/{saved.strategy.name}_schema.yaml").node
+    if "_target_" in saved.generator:
+        schema.generator = OwnGeneratorConfig
+    if kind := saved.classifier.get("kind"):
+        schema.classifier = ConfigStore.instance().load(f"classifier/{kind}_schema.yaml").node
+    return cast(DictConfig, schema)

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from latreg.pictures import decode, find_pictures
 
 MIN_RESOLUTION = 32
 MAX_VALIDATION = 5000
-CACHE_VERSION = 2  # of the layout of cached files
+CACHE_VERSION = 3  # of what is cached and how: raised where either changes
 
 
 def resolve_source(dataset: DatasetConfig | DictConfig) -> str:
@@ -55,14 +56,42 @@ def load_split(dataset: DatasetConfig, name: str) -> ImageSet:
     """The "train", "validation" or "test" split, whole and in file order, padded with black to `dataset.resolution`.
 
     The validation split is the last `dataset.validation_size` training images.
+
+    Raises:
+        LatregError: see `load_images`; `dataset.validation_size` leaves one of the splits empty, or the
+            `dataset.class_names` of one's own data are not those of the images.
     """
     if name not in ("train", "validation", "test"):
         raise ValueError(f"split must be train, validation or test, got {name!r}")
-    data = load_images(resolve_source(dataset), "test" if name == "test" else "train", dataset.channels)
+    source, part = resolve_source(dataset), "test" if name == "test" else "train"
+    data = load_images(source, part, dataset.channels)
+    if dataset.path:  # the names of the data sets that latreg knows may be spelt otherwise than in their files
+        check_class_names(dataset.class_names, _load_class_names(source, part), source)
     if name != "test":
+        if not 1 <= dataset.validation_size < len(data):
+            raise LatregError(
+                f"dataset.validation_size must be at least 1 and below the {len(data)} training images, "
+                f"got {dataset.validation_size}"
+            )
         border = len(data) - dataset.validation_size
         data = data.slice(0, border) if name == "train" else data.slice(border, len(data))
     return ImageSet(pad_to(data.images, dataset.resolution), data.labels)
+
+
+def check_class_names(given: Sequence[str], found: Sequence[str], source: str) -> None:
+    """Refuse names that cannot be those of the classes found in the data; classes may be called otherwise there.
+
+    Raises:
+        LatregError: their numbers differ, or a class has the name of another one.
+    """
+    if len(given) != len(found):
+        raise LatregError(f"dataset.class_names must name the {len(found)} classes of {source!r}, got {len(given)}")
+    for number, name in enumerate(given):
+        if name in found and found[number] != name:
+            raise LatregError(
+                f"dataset.class_names must have the order of {source!r}, where {name!r} is class {found.index(name)}, "
+                f"got it as class {number}"
+            )
 
 
 def complete(dataset: DictConfig) -> None:
@@ -70,7 +99,7 @@ def complete(dataset: DictConfig) -> None:
 
     Raises:
         LatregError: the data cannot be read or serve no search: one class alone, gray and colour mixed, or training and
-            test images that differ in size.
+            test images that differ in size; or the class names that are given are not those of the images.
     """
     missing = [str(key) for key in dataset if OmegaConf.is_missing(dataset, key)]
     if not missing:
@@ -94,6 +123,7 @@ def complete(dataset: DictConfig) -> None:
     }
     for key in missing:
         dataset[key] = found[key]
+    check_class_names(dataset.class_names, train.class_names, source)
 
 
 @dataclass(frozen=True)
@@ -105,6 +135,19 @@ class _Decoded:
 
 def _load(source: str, split: str) -> _Decoded:
     """One split as it is, through the cache."""
+    with np.load(_cached(source, split)) as arrays:
+        data = ImageSet(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
+        return _Decoded(data, arrays["class_names"].tolist(), str(arrays["mixed"]))
+
+
+def _load_class_names(source: str, split: str) -> list[str]:
+    """Those of one split, without its images."""
+    with np.load(_cached(source, split)) as arrays:
+        return [str(name) for name in arrays["class_names"]]
+
+
+def _cached(source: str, split: str) -> Path:
+    """The cache's file of one split, which is made where it is not there."""
     cache = _cache_folder() / f"{_cache_key(source, split)}.npz"
     if not cache.is_file():
         pictures = find_pictures(source, split)
@@ -113,9 +156,7 @@ def _load(source: str, split: str) -> _Decoded:
         with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
             np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
         os.replace(file.name, cache)
-    with np.load(cache) as arrays:
-        data = ImageSet(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
-        return _Decoded(data, arrays["class_names"].tolist(), str(arrays["mixed"]))
+    return cache
 
 
 def _cache_folder() -> Path:

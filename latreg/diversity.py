@@ -5,7 +5,7 @@ with weights of 1 (arXiv 1801.03924, eq. 1), but another network, so it is no LP
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -26,9 +26,9 @@ ToVectors = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Diversity:
-    """How different n images are."""
+    """How different the images of some faults are."""
 
-    n: int
+    faults_compared: int
     judge_distance: float | None  # mean over pairs, None for fewer than two
     judge_distance_ci95: list[float] | None  # bootstrap over the images, None for fewer than three
     cells_reached: int | None  # of `cells`
@@ -36,34 +36,6 @@ class Diversity:
     groups: int | None  # of images no further apart than two real ones of a cell; None = there are no real images
     lpips: float | None = None  # mean over pairs and its interval, as above; None also where it is not asked for
     lpips_ci95: list[float] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """Images in the space of faults, from which any part of them is measured without another look."""
-
-    distances: Floats  # (N, N), of the formula
-    features: Floats  # (N, D), what the network's last layer sees
-    cells: NDArray[np.int64] | None  # (N,), the cell of the real images in which each lies; None = there are none
-    cells_in_all: int | None
-    apart: float  # how far two of a group may be
-    lpips: Floats | None  # (N, N); None = not asked for
-
-    def where(self, chosen: NDArray[np.bool_]) -> "Placed":
-        """Some of them, by a mask (N,)."""
-        cells = None if self.cells is None else self.cells[chosen]
-        pairs = np.ix_(chosen, chosen)
-        lpips = None if self.lpips is None else self.lpips[pairs]
-        return replace(self, distances=self.distances[pairs], features=self.features[chosen], cells=cells, lpips=lpips)
-
-    def measure(self) -> Diversity:
-        """All measures."""
-        distance, interval = mean_distance(self.distances)
-        lpips, lpips_interval = (None, None) if self.lpips is None else mean_distance(self.lpips)
-        reached = None if self.cells is None else len(np.unique(self.cells))
-        groups = None if self.cells is None else count_groups(self.features, self.apart)
-        n = len(self.features)
-        return Diversity(n, distance, interval, reached, self.cells_in_all, groups, lpips, lpips_interval)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,18 +97,23 @@ class FaultSpace:
         unit = [m / m.norm(dim=1, keepdim=True).clamp_min(1e-10) for m in maps]
         return torch.cat([(m / (m.shape[2] * m.shape[3]) ** 0.5).flatten(1) for m in unit], dim=1)
 
-    def place(self, images: Sequence[NDArray[np.uint8]]) -> Placed:
-        """Where images (C, H, W) lie."""
+    def measure(self, images: Sequence[NDArray[np.uint8]]) -> Diversity:
+        """How different images (C, H, W) are; memory and time grow with the square of their number."""
         if not images:
-            nowhere = None if self._count is None else np.empty(0, dtype=np.int64)
-            nothing = np.empty((0, 0))
-            return Placed(nothing, nothing, nowhere, self._count, apart=0.0, lpips=nothing if self._lpips else None)
+            none = None if self._count is None else 0
+            return Diversity(0, None, None, none, self._count, none)
         batch = torch.from_numpy(np.stack(images))
         features, cells = self.features(batch), self._cells
-        nearest = None if cells is None else vq(features, cells.centers)[0].astype(np.int64)
-        apart = 0.0 if cells is None else cells.apart
-        lpips = distances(self._lpips(to_unit(batch)).double().numpy()) if self._lpips else None
-        return Placed(distances(self.vectors(batch)), features, nearest, self._count, apart, lpips)
+        distance, interval = mean_distance(distances(self.vectors(batch)))
+        reached = None if cells is None else len(np.unique(vq(features, cells.centers)[0]))
+        groups = None if cells is None else count_groups(features, cells.apart)
+        return Diversity(len(images), distance, interval, reached, self._count, groups, *self._measure_lpips(batch))
+
+    def _measure_lpips(self, images: Tensor) -> tuple[float | None, list[float] | None]:
+        """Mean over pairs and its interval; None where it is not asked for."""
+        if self._lpips is None:
+            return None, None
+        return mean_distance(distances(self._lpips(to_unit(images)).double().numpy()))
 
 
 def distances(vectors: Floats) -> Floats:

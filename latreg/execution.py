@@ -20,7 +20,7 @@ import torch
 from latreg.allocation import keep_freed_memory
 from latreg.assembly import Parts, assemble
 from latreg.classifier.adapters.adapted import AdaptedSUT, Usage
-from latreg.config import Config
+from latreg.config import Config, SearchConfig
 from latreg.errors import LatregError
 from latreg.interfaces import SUT, BoundaryRecord, Source
 from latreg.search.outcome import RunContext, to_record
@@ -30,6 +30,26 @@ BLOCK_RANGE = (16, 100)
 BLOCKS_AHEAD = 2  # per worker, so that it finds another block while the records of this one wait for earlier ones
 Block = tuple[list[BoundaryRecord], Usage]  # what was found, and what was asked of a classifier that counts it
 TOLD_BY_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")  # a terminal or a scheduler signals workers too
+
+
+def check_budget(search: SearchConfig) -> None:
+    """Refuse a budget of the whole run where it would not be kept.
+
+    Raises:
+        LatregError: it stands beside workers or a shard, each of which would spend it, or beside sources that are to
+            be chosen, by queries that it does not count.
+    """
+    if search.max_queries is None:
+        return
+    if search.workers > 1:
+        raise LatregError(f"search.max_queries needs search.workers=1, got {search.workers} workers")
+    if search.shard is not None:
+        raise LatregError(f"search.max_queries needs search.shard=null, got the shard {search.shard}")
+    if search.uncertain_per_class:
+        raise LatregError(
+            f"search.max_queries needs search.uncertain_per_class=0, as it does not count the queries that choose, "
+            f"got {search.uncertain_per_class}"
+        )
 
 
 def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: int) -> Iterator[BoundaryRecord]:
@@ -42,13 +62,11 @@ def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: in
         spent: queries of the run so far, which count towards its budget.
 
     Raises:
-        LatregError: a budget of the whole run together with workers, which could not keep it; a worker died.
+        LatregError: a worker died.
     """
     if cfg.search.workers == 1:
         context = make_context(cfg, parts)
         return (to_record(finished, context) for finished in parts.engine.run(sources, spent))
-    if cfg.search.max_queries is not None:
-        raise LatregError(f"search.max_queries needs search.workers=1, got {cfg.search.workers} workers")
     return _in_workers(cfg, sources, parts.sut)
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger
 from latreg.checkpoints import is_finite, last_good, read_checkpoint
 from latreg.config import Config
 from latreg.datamodule import DataModule
-from latreg.errors import LatregError
+from latreg.errors import LatregError, ResumeRefusedError
 from latreg.files import writing
 from latreg.processes import make_trainer, other_processes
 
@@ -108,7 +108,7 @@ def _finished_steps(checkpoint: Path, module: L.LightningModule) -> int:
     wanted, found = dict(module.hparams), content["hyper_parameters"]
     changed = sorted(name for name in wanted if wanted[name] != found.get(name))
     if changed:
-        raise LatregError(
+        raise ResumeRefusedError(
             f"resume=true needs the settings that {checkpoint} was trained with, "
             f"but {changed[0]} was {found.get(changed[0])} and is now {wanted[changed[0]]}"
         )

@@ -10,7 +10,7 @@ import torch
 
 from latreg import metrics, records, strips
 from latreg.assembly import load_judge, make_sources
-from latreg.config import Config, load_run_config
+from latreg.config import Config, load_run_config, with_defaults
 from latreg.errors import LatregError
 from latreg.files import check_empty, writing
 from latreg.interfaces import BoundaryRecord, Source
@@ -80,7 +80,8 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
     for run_dir in run_dirs:
         if (state := read_status(run_dir).get("state")) != "done":
             raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
-        for key, first, other in differences(read_config(run_dirs[0]), read_config(run_dir), MAY_DIFFER):
+        expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
+        for key, first, other in differences(expected, config, MAY_DIFFER):
             raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
         if read_status(run_dir).get("weights") != read_status(run_dirs[0]).get("weights"):
             raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}")

@@ -23,15 +23,17 @@ def summarize(
     Args:
         records: of the drawn sources of one run.
         chosen: of the sources that were chosen beside them; where there are some, they are a stratum of their own.
-        seconds: wall-clock time of the search. It cannot be split by stratum, so there it is None.
+        seconds: wall-clock time of the search, of all its sources. It cannot be split by stratum, so there it is None.
     """
-    strata = {name: _summarize([r for r in records if r.stratum == name], None) for name in STRATA}
+    strata = {name: _summarize([r for r in records if r.stratum == name]) for name in STRATA}
     if chosen:
-        strata["chosen"] = _summarize(chosen, None)
-    return _summarize(records, seconds) | {"strata": strata}
+        strata["chosen"] = _summarize(chosen)
+    queries = sum(r.queries for r in (*records, *chosen))
+    time = {"seconds": seconds, "queries_per_second": _ratio(queries, seconds or 0)}
+    return _summarize(records) | time | {"strata": strata}
 
 
-def _summarize(records: Sequence[BoundaryRecord], seconds: float | None) -> dict[str, Any]:
+def _summarize(records: Sequence[BoundaryRecord]) -> dict[str, Any]:
     accepted = [r for r in records if r.accepted]
     flipped = [r for r in records if r.flipped]
     faults = [r for r in records if r.valid_fault]
@@ -56,8 +58,8 @@ def _summarize(records: Sequence[BoundaryRecord], seconds: float | None) -> dict
         "boundary_margin_median": boundary_margin_median(flipped),
         "diversity": diversity([r.first_image for r in faults if r.first_image is not None]),
         "distinct_class_pairs": len({(r.label, r.predicted) for r in faults}),
-        "seconds": seconds,
-        "queries_per_second": _ratio(queries, seconds or 0),
+        "seconds": None,  # of a run as a whole only
+        "queries_per_second": None,
     }
 
 

@@ -55,8 +55,6 @@ def find_pictures(source: str, split: str) -> Pictures:
     """
     splits = _from_folders(Path(source)) if _is_class_folders(source) else _from_datasets(source)
     others = [name for name in TEST_NAMES if name in splits]
-    if "train" not in splits:
-        raise LatregError(f"expected a 'train' split at {source!r}, got {', '.join(splits) or 'none'}")
     if split == "test" and others:
         return _dealt_out(splits[others[0]])
     train = _dealt_out(splits["train"])
@@ -105,12 +103,13 @@ def _open(name: str, cell: Path | bytes) -> Image.Image:
 
 
 def _dealt_out(pictures: Pictures) -> Pictures:
-    """The same, but where they are sorted by class, with the pictures of each class at equal distances."""
+    """The same, but where each class stands together, with the pictures of each class at equal distances."""
     labels = pictures.labels
-    if (np.diff(labels) < 0).any():
+    classes, runs = np.unique(labels), 1 + np.count_nonzero(np.diff(labels))
+    if runs > len(classes):
         return pictures
     places = np.empty(len(labels))
-    for label in np.unique(labels):
+    for label in classes:
         members = np.flatnonzero(labels == label)
         places[members] = (np.arange(len(members)) + 0.5) / len(members)
     return pictures.take(np.argsort(places, kind="stable"))
@@ -175,10 +174,14 @@ def _from_datasets(source: str) -> dict[str, Pictures]:
             "(LATREG_DATA may name a local folder of data sets)"
         ) from error
     names = [name for name in loaded if name in ("train", *TEST_NAMES)]
-    return {name: _table(loaded[name], source, name) for name in names}
+    if "train" not in names:
+        raise LatregError(f"expected a 'train' split at {source!r}, got {', '.join(names) or 'none'}")
+    class_names = _class_names(loaded["train"], source)
+    return {name: _table(loaded[name], class_names, source, name) for name in names}
 
 
-def _table(table: Any, source: str, split: str) -> Pictures:
+def _table(table: Any, class_names: list[str], source: str, split: str) -> Pictures:
+    """One split, with labels that count in `class_names`, those of the training images."""
     import datasets
 
     image_column, label_column = _columns(table.features, source)
@@ -188,12 +191,24 @@ def _table(table: Any, source: str, split: str) -> Pictures:
         for row, cell in enumerate(_present(undecoded[image_column], image_column, source))
     ]
     values = _present(table[label_column], label_column, source)
-    feature = table.features[label_column]
-    names = feature.names if isinstance(feature, datasets.ClassLabel) else _names_of(values, label_column, source)
-    labels = [names.index(value) for value in values] if isinstance(values[0], str) else list(values)
-    if labels and not 0 <= min(labels) <= max(labels) < len(names):
-        raise LatregError(f"each image at {source!r} must have a class, got {min(labels)} in its {split!r} split")
-    return Pictures(cells, np.array(labels, dtype=np.int64), list(names))
+    numbers = {name if isinstance(values[0], str) else number: number for number, name in enumerate(class_names)}
+    if foreign := sorted(set(values) - numbers.keys()):
+        raise LatregError(
+            f"each image at {source!r} must have one of the {len(class_names)} classes of its 'train' split, "
+            f"got {foreign[0]!r} in its {split!r} split"
+        )
+    return Pictures(cells, np.array([numbers[value] for value in values], dtype=np.int64), class_names)
+
+
+def _class_names(train: Any, source: str) -> list[str]:
+    """The classes of the training images, in the order of their numbers."""
+    import datasets
+
+    _, column = _columns(train.features, source)
+    feature = train.features[column]
+    if isinstance(feature, datasets.ClassLabel):
+        return list(feature.names)
+    return _names_of(_present(train[column], column, source), column, source)
 
 
 def _columns(features: Any, source: str) -> tuple[str, str]:

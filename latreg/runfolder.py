@@ -16,12 +16,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from latreg.errors import LatregError
+from latreg.config import with_defaults
+from latreg.errors import LatregError, ResumeRefusedError
 from latreg.files import replacing, writing
 from latreg.interfaces import Source
 from latreg.provenance import command_line, versions
 
 RESULTS = ("records", "checkpoints", "metrics.json")
+WRITTEN_FIRST = ("config.yaml", "status.json")
 PROBE_BYTES = 2**14  # about what config.yaml, status.json and the files of Hydra need
 
 
@@ -65,7 +67,7 @@ class RunFolder:
 
         Args:
             cfg: of the job.
-            fixed: groups of keys that must be those of the run that is resumed.
+            fixed: groups of keys that must be those of the run that is resumed, as its stage must.
             free_to_change: keys and groups of keys among them that may differ.
 
         Raises:
@@ -75,7 +77,7 @@ class RunFolder:
         if any((self.path / name).exists() for name in RESULTS):
             self._check_resumable(fixed, free_to_change)
             self._seconds_before = read_status(self.path).get("seconds", 0.0)
-            paths = [self.path / name for name in ("config.yaml", "status.json")]
+            paths = [self.path / name for name in WRITTEN_FIRST]
             self._before = {path.name: path.read_text() for path in paths if path.is_file()}
         self._write("config.yaml", OmegaConf.to_yaml(self.config))
         self.status(
@@ -93,9 +95,16 @@ class RunFolder:
         searched = (self.path / "records").exists()  # the checkpoint of a training may stand alone
         if searched and not (self.path / "config.yaml").is_file():
             raise LatregError(f"resume=true needs the settings of {self.path}, but it has no config.yaml")
-        before = {name: value for name, value in read_config(self.path).items() if name in fixed}
-        for key, old, new in differences(before, {name: self.config[name] for name in before}, free_to_change):
-            raise LatregError(f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}")
+        saved = read_config(self.path)
+        if not saved:
+            return
+        before, now = with_defaults(saved), with_defaults(self.config)
+        for names in (("stage",), fixed):
+            both = [{name: config[name] for name in names} for config in (before, now)]
+            for key, old, new in differences(both[0], both[1], free_to_change):
+                raise ResumeRefusedError(
+                    f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}"
+                )
 
     def status(self, **changes: Any) -> None:
         """Update status.json."""
@@ -108,8 +117,11 @@ class RunFolder:
 
     def restore(self) -> None:
         """Put back what `begin` found of the run that was to be resumed."""
-        for name, text in self._before.items():
-            self._write(name, text)
+        for name in WRITTEN_FIRST:
+            if name in self._before:
+                self._write(name, self._before[name])
+            else:
+                (self.path / name).unlink(missing_ok=True)
 
     def done(self) -> None:
         self.status(state="done", finished=_now())

@@ -25,9 +25,12 @@ if TYPE_CHECKING:  # it needs scipy, which a search does not
 
 log = logging.getLogger(__name__)
 
-MAX_FAULTS = 500  # compared with each other; of more, so many at equal distances in their order
+MAX_FAULTS = 500  # of a stratum, compared with each other; of more, so many at equal distances in their order
 # fields of Diversity
-JUDGED = ("judge_distance", "judge_distance_ci95", "cells_reached", "cells", "groups", "lpips", "lpips_ci95")
+JUDGED = (
+    *("faults_compared", "judge_distance", "judge_distance_ci95", "cells_reached", "cells", "groups"),
+    *("lpips", "lpips_ci95"),
+)
 CHOSEN = "chosen"  # the stratum of its own in metrics.json
 
 
@@ -42,14 +45,12 @@ def score(
         judge: valid faults are compared in what its first member sees; None = they are not compared.
         seconds: wall-clock time of the search.
     """
-    results = metrics.summarize(*split_chosen(found, cfg.search.first_z_seed), seconds)
+    drawn, chosen = split_chosen(found, cfg.search.first_z_seed)
+    results = metrics.summarize(drawn, chosen, seconds)
     space = fault_space(cfg, judge)
-    drawn, chosen = split_chosen(_faults(found), cfg.search.first_z_seed)
-    strata = np.array([record.stratum for record in drawn] + [CHOSEN] * len(chosen), dtype=object)
-    placed = space.place([image for r in drawn + chosen if (image := r.first_image) is not None]) if space else None
     for name, part in {"all": results, **results["strata"]}.items():
-        where = strata != CHOSEN if name == "all" else strata == name
-        measured = asdict(placed.where(where).measure()) if placed else {}
+        own = chosen if name == CHOSEN else [record for record in drawn if name in ("all", record.stratum)]
+        measured = asdict(space.measure(_fault_images(own))) if space else {}
         part.update({number: measured.get(number) for number in JUDGED})
     return results
 
@@ -82,8 +83,8 @@ def _lpips(cfg: Config, device: torch.device) -> PerceptualDistance | None:
         return None
 
 
-def _faults(found: Sequence[BoundaryRecord]) -> list[BoundaryRecord]:
-    """The valid faults with an image, or MAX_FAULTS of them."""
-    faults = [record for record in found if record.valid_fault and record.first_image is not None]
-    n = min(len(faults), MAX_FAULTS)
-    return [faults[i * len(faults) // n] for i in range(n)]
+def _fault_images(found: Sequence[BoundaryRecord]) -> list[np.ndarray]:
+    """The images of the valid faults that have one, or MAX_FAULTS of them."""
+    images = [record.first_image for record in found if record.valid_fault and record.first_image is not None]
+    n = min(len(images), MAX_FAULTS)
+    return [images[i * len(images) // n] for i in range(n)]

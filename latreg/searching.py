@@ -11,7 +11,7 @@ from latreg.assembly import Parts, assemble, find_sources
 from latreg.classifier.adapters import AdaptedSUT
 from latreg.config import Config
 from latreg.errors import LatregError, ResumeRefusedError
-from latreg.execution import find_records, shard_of
+from latreg.execution import check_budget, find_records, shard_of
 from latreg.files import writing
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.probe import check_sut
@@ -23,6 +23,7 @@ from latreg.tracking import Tracker
 
 def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Search boundary inputs, save and log them, and score what was found."""
+    check_budget(cfg.search)
     saved = records.recover_records(folder.path)
     parts = assemble(cfg)
     ids = parts.ids

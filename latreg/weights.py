@@ -32,6 +32,11 @@ def resolve(weights: str | None, key: str) -> Path:
     return path
 
 
+def name_of(weights: str) -> str:
+    """What weights are called: zoo:<name> => <name>, a path => its file's name without the suffix."""
+    return weights.removeprefix("zoo:") if weights.startswith("zoo:") else Path(weights).stem
+
+
 def probe_path(dataset: str) -> Path:
     """Where labelled test images of a data set are shipped, if they are."""
     return ZOO / f"{dataset}_probe.npz"

@@ -49,6 +49,12 @@ def test_splits_are_the_files_in_order(folders):
     assert data.split("validation").labels.tolist() == LABELS[-2:]
 
 
+def test_known_data_sets_may_spell_their_classes_otherwise_than_their_files(folders):
+    write_data_set(folders / "data" / "toy")  # whose ClassLabel calls them 0, 1 and 2
+    assert module().dataset.class_names == ["a", "b", "c"]
+    assert len(module().split("train")) == 4
+
+
 @pytest.mark.parametrize(("mode", "column", "channels"), [("L", "image", 1), ("RGB", "img", 3)])
 def test_gray_and_colour_with_their_column_names(folders, mode, column, channels):
     write_data_set(folders / "data" / "toy", mode=mode, column=column)

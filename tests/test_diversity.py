@@ -21,10 +21,6 @@ def pictures(n):
     return list(rng.integers(0, 256, (n, 1, 16, 16), dtype=np.uint8))
 
 
-def measure(space, images):
-    return space.place(images).measure()
-
-
 def test_distance_is_the_formula_of_lpips_with_weights_of_1(space):
     a, b = (torch.from_numpy(image)[None] for image in pictures(2))
     expected = 0.0
@@ -32,7 +28,7 @@ def test_distance_is_the_formula_of_lpips_with_weights_of_1(space):
     for x, y in zip(*(feature_maps(image / 255) for image in (a, b)), strict=True):
         difference = torch.nn.functional.normalize(x) - torch.nn.functional.normalize(y)
         expected += float(difference.square().sum(dim=1).mean())
-    assert measure(space, [a[0].numpy(), b[0].numpy()]).judge_distance == pytest.approx(expected, rel=1e-4)
+    assert space.measure([a[0].numpy(), b[0].numpy()]).judge_distance == pytest.approx(expected, rel=1e-4)
 
 
 def test_mean_distance_is_over_pairs_of_different_vectors():
@@ -49,35 +45,25 @@ def test_mean_distance_is_over_pairs_of_different_vectors():
 
 def test_images_all_alike_reach_one_cell_and_form_one_group(space):
     image = pictures(1)[0]
-    alike = measure(space, [image] * 30)
+    alike = space.measure([image] * 30)
     assert alike.judge_distance == pytest.approx(0, abs=1e-12)
-    assert (alike.n, alike.cells_reached, alike.cells, alike.groups) == (30, 1, 5, 1)
-    other = measure(space, pictures(30))
+    assert (alike.faults_compared, alike.cells_reached, alike.cells, alike.groups) == (30, 1, 5, 1)
+    other = space.measure(pictures(30))
     assert other.judge_distance > 0
     assert other.cells_reached > 1
     assert 1 < other.groups <= 30
 
 
 def test_nothing_found(space):
-    assert measure(space, []) == Diversity(0, None, None, 0, 5, 0)
-    one = measure(space, pictures(1))
+    assert space.measure([]) == Diversity(0, None, None, 0, 5, 0)
+    one = space.measure(pictures(1))
     assert (one.judge_distance, one.cells_reached, one.groups) == (None, 1, 1)
-
-
-def test_a_part_of_placed_images_is_measured_as_if_it_were_alone(space):
-    images = pictures(12)
-    mask = np.arange(12) % 3 == 0
-    part, alone = space.place(images).where(mask).measure(), measure(space, images[::3])
-    assert part.judge_distance == pytest.approx(alone.judge_distance)
-    assert part.judge_distance_ci95 == pytest.approx(alone.judge_distance_ci95)
-    assert (part.n, part.cells_reached, part.groups) == (4, alone.cells_reached, alone.groups)
-    assert space.place(images).where(np.zeros(12, dtype=bool)).measure() == measure(space, [])
 
 
 def test_without_real_images_there_are_no_cells(space):
     bare = FaultSpace(space._network, None)
-    found, nothing = measure(bare, pictures(5)), measure(bare, [])
-    assert found.judge_distance == measure(space, pictures(5)).judge_distance
+    found, nothing = bare.measure(pictures(5)), bare.measure([])
+    assert found.judge_distance == space.measure(pictures(5)).judge_distance
     for measured in (found, nothing):
         assert (measured.cells_reached, measured.cells, measured.groups) == (None, None, None)
 
@@ -95,12 +81,11 @@ def test_lpips_stands_beside_what_the_judge_sees(space):
     images = pictures(6)
     brightness = np.array([image.mean() / 255 for image in images])
     expected = np.mean([(a - b) ** 2 for a, b in combinations(brightness, 2)])
-    placed = with_lpips.place(images)
-    found = placed.measure()
+    found = with_lpips.measure(images)
     assert found.lpips == pytest.approx(expected, rel=1e-4)
     assert found.lpips_ci95[0] < expected < found.lpips_ci95[1]
-    assert found.judge_distance == measure(space, images).judge_distance
-    two = placed.where(np.array([True, True] + [False] * 4)).measure()
+    assert found.judge_distance == space.measure(images).judge_distance
+    two = with_lpips.measure(images[:2])
     assert (two.lpips, two.lpips_ci95) == (pytest.approx((brightness[0] - brightness[1]) ** 2, rel=1e-4), None)
-    assert measure(with_lpips, []).lpips is None
-    assert measure(space, images).lpips is None
+    assert with_lpips.measure([]).lpips is None
+    assert space.measure(images).lpips is None

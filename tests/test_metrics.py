@@ -48,6 +48,13 @@ def test_strata_add_up_and_have_the_same_numbers():
     assert confident["seconds"] is confident["queries_per_second"] is None
 
 
+def test_the_time_of_chosen_sources_stands_against_their_queries():
+    metrics = summarize(RECORDS, [record(queries=30), fault(queries=4)], seconds=17.0)
+    assert metrics["queries_per_second"] == (51 + 34) / 17
+    assert (metrics["queries"], metrics["strata"]["chosen"]["queries"]) == (51, 34)
+    assert metrics["strata"]["chosen"]["queries_per_second"] is None
+
+
 @pytest.mark.parametrize("records", [[], [record(queries=0)], [fault()], RECORDS])
 @pytest.mark.parametrize("seconds", [None, 0.0, 1.0])
 def test_is_strict_json_without_nan(records, seconds):

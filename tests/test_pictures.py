@@ -109,6 +109,39 @@ def test_what_is_given_is_kept(tmp_path):
     assert (dataset.name, dataset.resolution, dataset.validation_size) == ("mine", 64, 3)
 
 
+OTHER_NAMES = [
+    ("[blue,green]", "dataset.class_names must name the 3 classes of .*photos', got 2"),
+    ("[green,blue,red]", "must have the order of .*photos', where 'green' is class 1, got it as class 0"),
+    ("[blau,red,green]", "must have the order of .*photos', where 'red' is class 2, got it as class 1"),
+]
+
+
+@pytest.mark.parametrize("others", [[], ["dataset.channels=3", "dataset.resolution=32", "dataset.validation_size=3"]])
+@pytest.mark.parametrize(("names", "message"), OTHER_NAMES)
+def test_class_names_that_are_not_those_of_the_images_are_refused(tmp_path, names, message, others):
+    """Where something else is to be found in the images, at once; else where they are used."""
+    root = write_folders(tmp_path / "photos")
+    with pytest.raises(LatregError, match=message):
+        DataModule(described("folder", root, f"dataset.class_names={names}", *others), 0).split("test")
+
+
+@pytest.mark.parametrize("names", [["blue", "green", "red"], ["blau", "grün", "rot"], ["0", "1", "2"]])
+def test_classes_may_be_called_otherwise_than_in_the_data(tmp_path, names):
+    dataset = described("folder", write_folders(tmp_path / "photos"), f"dataset.class_names={names}")
+    assert list(dataset.class_names) == names
+    assert DataModule(dataset, 0).split("train").labels.max() == 2
+
+
+@pytest.mark.parametrize("size", [-1, 0, 24, 25])
+@pytest.mark.parametrize("name", ["train", "validation"])
+def test_a_validation_split_must_leave_images_to_train_on(tmp_path, size, name):
+    root = write_folders(tmp_path / "photos")  # 24 training images
+    dataset = described("folder", root, f"dataset.validation_size={size}")
+    message = rf"dataset\.validation_size must be at least 1 and below the 24 training images, got {size}"
+    with pytest.raises(LatregError, match=message):
+        DataModule(dataset, 0).split(name)
+
+
 def test_many_classes(tmp_path):
     names = [f"class {i:03d}" for i in range(120)]
     dataset = described("folder", write_folders(tmp_path / "photos", 5, classes=names))
@@ -151,8 +184,31 @@ def test_labels_may_be_words_or_numbers(tmp_path, words):
     assert data.split("test").labels.tolist() == labels[24:]
 
 
-def test_rows_sorted_by_class_are_dealt_out(tmp_path):
-    labels = sorted(i % 3 for i in range(60))
+@pytest.mark.parametrize("words", [True, False])
+def test_test_images_may_lack_a_class(tmp_path, words):
+    folder, values = tmp_path / "data", CLASSES if words else range(3)
+    features = {"image": datasets.Image(), "label": datasets.Value("string" if words else "int64")}
+    for split, labels in (("train", [0, 1, 2] * 5), ("test", [2, 0, 2, 0])):
+        rows = {"image": [picture(y, i) for i, y in enumerate(labels)], "label": [values[y] for y in labels]}
+        write_table(folder, features, rows, split)
+    dataset = described("hub", folder)
+    assert list(dataset.class_names) == [str(value) for value in values]
+    assert DataModule(dataset, 0).split("test").labels.tolist() == [2, 0, 2, 0]
+
+
+@pytest.mark.parametrize(("train", "test", "got"), [(["a", "b"], ["b", "c"], "'c'"), ([0, 1], [1, 5], "5")])
+def test_test_images_of_a_class_without_training_images_are_refused(tmp_path, train, test, got):
+    features = {"image": datasets.Image(), "label": datasets.Value("string" if got == "'c'" else "int64")}
+    for split, values in (("train", train), ("test", test)):
+        write_table(tmp_path / "data", features, {"image": [picture(0), picture(1)], "label": values}, split)
+    message = f"must have one of the 2 classes of its 'train' split, got {got} in its 'test' split"
+    with pytest.raises(LatregError, match=message):
+        described("hub", tmp_path / "data")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_rows_grouped_by_class_are_dealt_out(tmp_path, order):
+    labels = [label for label in order for _ in range(20)]
     features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))}
     write_table(tmp_path / "data", features, {"image": [picture(y, i) for i, y in enumerate(labels)], "label": labels})
     data = DataModule(described("hub", tmp_path / "data", "dataset.validation_size=12"), 0)
@@ -272,7 +328,7 @@ TABLES = [
     (
         {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])},
         {"image": [picture(0), picture(1)], "label": [0, -1]},
-        "each image at .* must have a class, got -1 in its 'train' split",
+        "each image at .* must have one of the 2 classes of its 'train' split, got -1 in its 'train' split",
     ),
     (
         {"image": datasets.Image(), "label": datasets.Value("int64")},

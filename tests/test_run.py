@@ -116,6 +116,8 @@ BAD_INPUT = [
     ("search.shard=3/2", "search.shard must be k/n with k = 1 .. n, got '3/2'"),
     ("search.workers=0", "search.workers must be at least 1, got 0"),
     ("search.workers=2 search.max_queries=10", "search.max_queries needs search.workers=1, got 2 workers"),
+    ("search.shard=1/2 search.max_queries=10", "search.max_queries needs search.shard=null, got the shard 1/2"),
+    ("search.uncertain_per_class=2 search.max_queries=10", "search.max_queries needs search.uncertain_per_class=0, as"),
     ("stage=dance", "stage must be one of search,"),
     ("device=tpu", "device must be auto, cpu, cuda or cuda:<n>, got 'tpu'"),
     ("validity.gates=[pretty]", "validity.gates must be of screened, in_distribution, label_kept, got pretty"),

@@ -63,7 +63,7 @@ def test_valid_faults_are_compared_in_all_and_by_stratum(cfg, judge):
         (results["strata"]["confident"], found[:4]),
         (results["strata"]["uncertain"], found[4:7]),
     ):
-        expected = space.place([r.first_image for r in own]).measure()
+        expected = space.measure([r.first_image for r in own])
         assert part["judge_distance"] == pytest.approx(expected.judge_distance)
         assert part["judge_distance_ci95"] == pytest.approx(expected.judge_distance_ci95)
         counts = (part["cells_reached"], part["cells"], part["groups"])
@@ -80,7 +80,7 @@ def test_chosen_sources_are_a_stratum_of_their_own(cfg, judge):
 
 def test_nothing_found_reaches_nothing(cfg, judge):
     results = score(cfg, [record(z_seed=0)], judge)
-    nothing = {**NOT_MEASURED, "cells_reached": 0, "cells": 50, "groups": 0}
+    nothing = {**NOT_MEASURED, "faults_compared": 0, "cells_reached": 0, "cells": 50, "groups": 0}
     assert judged(results) == judged(results["strata"]["confident"]) == nothing
 
 
@@ -125,6 +125,17 @@ def test_of_very_many_faults_some_at_equal_distances_are_compared(cfg, judge, mo
     found = faults(7)
     monkeypatch.setattr(scoring, "MAX_FAULTS", 3)
     assert judged(score(cfg, found, judge)) == judged(score(cfg, [found[i] for i in (0, 2, 4)], judge))
+
+
+def test_a_stratum_that_fits_is_compared_whole_however_many_faults_the_others_have(cfg, judge, monkeypatch):
+    rare = [replace(r, z_seed=r.z_seed + 50) for r in faults(3, stratum="uncertain")]
+    chosen = [replace(r, z_seed=r.z_seed + CHOSEN_FROM) for r in faults(2)]
+    monkeypatch.setattr(scoring, "MAX_FAULTS", 4)
+    results = score(cfg, [*faults(12, stratum="confident"), *rare, *chosen], judge)
+    assert judged(results["strata"]["uncertain"]) == judged(score(cfg, rare, judge))
+    assert judged(results["strata"]["chosen"]) == judged(score(cfg, faults(2), judge))
+    compared = {name: part["faults_compared"] for name, part in results["strata"].items()}
+    assert (results["faults_compared"], compared) == (4, {"confident": 4, "uncertain": 3, "chosen": 2})
 
 
 def test_the_numbers_are_the_same_each_time(cfg, judge):

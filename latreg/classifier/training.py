@@ -69,8 +69,9 @@ def train_classifier(cfg: Config, run_dir: Path, logger: Logger | None, data: Da
 
 def weights_file(cfg: Config, run_dir: Path) -> Path:
     """The file that a training writes: named as `cfg.classifier.weights` is, so that it can be copied there."""
-    name = cfg.classifier.weights or f"{cfg.dataset.name}_{cfg.classifier.name}"
-    return run_dir / f"{Path(name.removeprefix('zoo:')).stem}.safetensors"
+    named = cfg.classifier.weights
+    name = weights.name_of(named) if named else f"{cfg.dataset.name}_{cfg.classifier.name}"
+    return run_dir / f"{name}.safetensors"
 
 
 def _module(cfg: Config, train: ImageSet) -> ClassifierModule:

@@ -10,7 +10,7 @@ from latreg.assembly import make_device
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import predictions
 from latreg.classifier.training import train_classifier
-from latreg.config import Config
+from latreg.config import Config, OwnClassifierConfig
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.generator.manifold import NEAREST
@@ -34,8 +34,12 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
 
     Raises:
         LatregError: weights of the generator or the judge are missing, the real data are, or `evaluation.samples` is
-            too small.
+            too small, or the classifier that learns from samples is no network of latreg.
     """
+    if isinstance(cfg.classifier, OwnClassifierConfig):
+        raise LatregError(
+            f"stage=evaluate_generator trains a network of latreg on samples, got classifier={cfg.classifier.kind}"
+        )
     n = cfg.evaluation.samples
     if n <= NEAREST:
         raise LatregError(f"evaluation.samples must be above {NEAREST}, the nearest neighbours that count, got {n}")
@@ -96,7 +100,7 @@ def shared_errors(cfg: Config, judge: Judge, test: ImageSet) -> dict[str, Any]:
 
 def names_of_judge(cfg: Config, judge: Judge) -> dict[str, Any]:
     """Who judged, and whose features the distances are measured in."""
-    names = [Path(name.removeprefix("zoo:")).stem for name in cfg.validity.judge]
+    names = [weights.name_of(name) for name in cfg.validity.judge]
     return {
         "judge": names,
         "judge_sha256": judge.id,

@@ -124,6 +124,8 @@ class TrainingScores:
 
     def __init__(self, cfg: Config, data: DataModule) -> None:
         self._judge: Judge | None = None
+        if not cfg.validity.judge:
+            return
         try:
             members = load_judge_members(cfg)
         except LatregError as error:
@@ -144,4 +146,4 @@ class TrainingScores:
 
 def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
     """The classifiers that `validity.judge` names."""
-    return [load_sut(name, cfg.dataset, device) for name in cfg.validity.judge]
+    return [load_sut(name, cfg.dataset, device, key="validity.judge") for name in cfg.validity.judge]

@@ -15,7 +15,7 @@ from torch import Tensor
 from latreg.checkpoints import read_checkpoint
 from latreg.config import Config
 from latreg.datamodule import DataModule
-from latreg.errors import LatregError
+from latreg.errors import LatregError, ResumeRefusedError
 from latreg.generator.augment import transform_names
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import block_resolutions
@@ -27,6 +27,7 @@ from latreg.generator.snapshots import Snapshots, checkpoint_path
 from latreg.images import ImageSet
 from latreg.processes import make_trainer, other_processes
 from latreg.provenance import command, versions
+from latreg.weights import name_of
 
 SHARE_OF_MEMORY = 0.25  # of a GPU's free memory may be taken by the real images
 
@@ -45,6 +46,7 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
     L.seed_everything(cfg.run_seed, verbose=False)
     check_recipe(cfg)
     module = make_module(cfg)
+    n_images = images_seen(path, module) if cfg.resume else 0
     earlier = earlier_recipes(run_dir / f"{weights_name(cfg)}.json", cfg) if cfg.resume else []
     snapshots = Snapshots(
         run_dir,
@@ -57,9 +59,8 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
     batch = batch_per_device(cfg, trainer.world_size)
     check_images(cfg, data.split("train"))
     data = resident(cfg, data, trainer.strategy.root_device)
-    data.batch_size = batch
+    data.batch_size, data.n_images = batch, n_images
     if cfg.resume:
-        data.n_images = images_seen(path, module)
         module.last_checkpoint = path
     with other_processes(trainer, run_dir):
         trainer.fit(module, datamodule=data, ckpt_path=path if cfg.resume else None)
@@ -144,8 +145,8 @@ def resident(cfg: Config, data: DataModule, device: torch.device) -> DataModule:
 
 def weights_name(cfg: Config) -> str:
     """The file that a training writes is named as `generator.weights` is, so that it can be copied there."""
-    weights = cfg.generator.weights or f"{cfg.dataset.name}_{cfg.generator.name}"
-    return Path(weights.removeprefix("zoo:")).stem
+    named = cfg.generator.weights
+    return name_of(named) if named else f"{cfg.dataset.name}_{cfg.generator.name}"
 
 
 def batch_per_device(cfg: Config, devices: int) -> int:
@@ -217,7 +218,8 @@ def images_seen(checkpoint: Path, module: StyleGAN2Module) -> int:
     """How far a checkpoint is, after a look whether it holds the same networks.
 
     Raises:
-        LatregError: it is not there, damaged, holds others, or has seen all images already.
+        LatregError: it is not there or damaged.
+        ResumeRefusedError: it holds others, or has seen all images already.
     """
     if not checkpoint.is_file():
         raise LatregError(f"resume=true needs a checkpoint in {checkpoint}, but there is none")
@@ -225,12 +227,12 @@ def images_seen(checkpoint: Path, module: StyleGAN2Module) -> int:
     for name in ("generator", "discriminator"):
         wanted, found = (_given(of[name]) for of in (module.hparams, content["hyper_parameters"]))
         if wanted != found:
-            raise LatregError(
+            raise ResumeRefusedError(
                 f"{checkpoint} was trained with the {name} {found}, but the configuration asks for {wanted}"
             )
     n_images = int(content["n_images"])
     if n_images >= module.total_images:
-        raise LatregError(
+        raise ResumeRefusedError(
             f"generator.training.total_images must be above the {n_images} images of the checkpoint, "
             f"got {module.total_images}"
         )

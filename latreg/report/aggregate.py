@@ -158,8 +158,9 @@ def study_summary(study: Study) -> Row:
     return {
         "runs": len(study.runs),
         "cells": len(study.cells),
-        "sources": sum(len(rows) for rows in study.cells.values()),
-        "queries": int(sum(rows.queries.sum() for rows in study.cells.values())),
+        "sources": sum(len(run.rows) for run in study.runs),  # all that seconds were spent on ..
+        "chosen": int(sum(run.rows.chosen.sum() for run in study.runs)),  # .. of which so many were not drawn
+        "queries": int(sum(run.rows.queries.sum() for run in study.runs)),
         "seconds": round(sum(run.status.get("seconds", 0.0) for run in study.runs)),
         "datasets": {name: _dataset(study, name) for name in datasets},
         "versions": _distinct(run.status.get("versions", {}) for run in study.runs),

@@ -30,11 +30,12 @@ def per_source(
 ) -> Row | None:
     """A yes/no outcome of each source under both: difference of the rates, McNemar's exact test.
 
-    The stratum of a source is that which it has in the first cell.
+    The stratum of a source is that which it has in the first cell. A flag that is nan anywhere was not measured, and
+    nothing is compared.
     """
     rows = study.rows(first, stratum).paired(study.rows(second, CHOSEN if stratum == CHOSEN else "all"))
     a, b = (flag(own) for own in rows)
-    if not len(a):
+    if not len(a) or np.isnan([a, b]).any():
         return None
     interval = statistics.bootstrap(lambda x, y: x.mean(-1) - y.mean(-1), a, b)
     return {

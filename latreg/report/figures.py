@@ -227,7 +227,8 @@ def _budget(results: Results, dataset: str) -> Figure | None:
         for strategy in strategies:
             colour, marker = look(strategy, strategies)
             own = _of(table, strategy=strategy, center=center)
-            for style, curve in zip(("-", "--"), _curves(own), strict=False):
+            for curve in _curves(own):
+                style = "-" if curve[0]["truncation"] == "none" else "--"
                 x, y = [row["queries"] for row in curve], [row["valid_faults"] for row in curve]
                 axes.plot(x, y, style, color=colour, linewidth=1.3)
                 axes.plot(x[-1:], y[-1:], marker, color=colour, markersize=5)

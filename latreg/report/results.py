@@ -24,6 +24,10 @@ VERSION = 1  # of the tables; count up when they change
 CHOSEN = "chosen"  # the sources that were chosen because the SUT is not sure of them; all others were drawn
 STRATA = ("all", "confident", "uncertain", CHOSEN)  # of the cells
 DIGITS = 6  # significant ones of a number
+TEXT = {  # columns of words, also where one of them looks like a number
+    *("dataset", "strategy", "truncation", "center", "variant", "stratum"),
+    *("measure", "first", "second", "effect_name", "test"),
+}
 
 Row = dict[str, Any]
 Table = list[Row]
@@ -111,7 +115,8 @@ def _to_csv(table: Table) -> str:
 
 
 def _from_csv(text: str) -> Table:
-    return [{name: _parse(cell) for name, cell in row.items()} for row in csv.DictReader(io.StringIO(text))]
+    rows = csv.DictReader(io.StringIO(text))
+    return [{name: (cell or None) if name in TEXT else _parse(cell) for name, cell in row.items()} for row in rows]
 
 
 def _cell(value: Any) -> str:

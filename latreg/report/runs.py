@@ -182,8 +182,8 @@ def read_study(paths: Sequence[Path]) -> Study:
     Unfinished runs and those of other stages are left out, which a note says.
 
     Raises:
-        LatregError: there is no finished search, its files cannot be read or are of another version, or a source is
-            there twice under the same settings.
+        LatregError: there is no finished search, its files cannot be read or are of another version, or a drawn source
+            is there twice under the same settings.
     """
     folders = find_runs(paths)
     notes: list[str] = []
@@ -307,19 +307,29 @@ def _uneven(runs: Sequence[Run]) -> list[str]:
 def _pooled(runs: Sequence[Run]) -> Rows:
     """The rows of the runs of one cell.
 
+    Runs that draw different sources may choose the same ones: a chosen source counts once, as the first run has it.
+
     Raises:
-        LatregError: a source is there twice.
+        LatregError: a drawn source is there twice.
     """
-    seen: dict[tuple[int, int], Run] = {}
+    drawn: dict[tuple[int, int], Run] = {}
+    chosen: set[tuple[int, int]] = set()
+    parts: list[Rows] = []
     for run in runs:
-        for source in run.rows.sources():
-            if source in seen:
+        kept = np.ones(len(run.rows), dtype=bool)
+        for i, source in enumerate(run.rows.sources()):
+            if run.rows.chosen[i]:
+                kept[i] = source not in chosen
+                chosen.add(source)
+            elif source in drawn:
                 raise LatregError(
                     f"expected each source once under the same settings, but class {source[0]}, z_seed {source[1]} "
-                    f"is in {seen[source].path} and in {run.path}: give one of them"
+                    f"is in {drawn[source].path} and in {run.path}: give one of them"
                 )
-            seen[source] = run
-    return Rows.joined([run.rows for run in runs])
+            else:
+                drawn[source] = run
+        parts.append(run.rows.where(kept))
+    return Rows.joined(parts)
 
 
 def _other_sources(cells: Mapping[Cell, Rows]) -> list[str]:

@@ -48,8 +48,8 @@ def section(results: Results) -> str:
 def _extent(results: Results) -> list[str]:
     study = results.study
     lines = [
-        f"{study['runs']} runs, {study['sources']:,} searches of sources, {study['queries']:,} queries, "
-        f"{text.duration(study['seconds'])}."
+        f"{study['runs']} runs, {study['sources']:,} searches of sources{text.chosen(study)}, {study['queries']:,} "
+        f"queries, {text.duration(study['seconds'])}."
     ]
     for name, of in study["datasets"].items():
         sources = " to ".join(f"{n:,}" for n in sorted(set(of["sources"])))

@@ -47,6 +47,11 @@ def p_value(p: float | None) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
+def chosen(study: Row) -> str:
+    """How many of a study's sources were chosen and not drawn; nothing where none were."""
+    return f" ({study['chosen']:,} of them of chosen ones)" if study.get("chosen") else ""
+
+
 def duration(seconds: float) -> str:
     """Hours, of less than one minutes."""
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"

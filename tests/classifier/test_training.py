@@ -13,7 +13,7 @@ from latreg.classifier.sut import load_sut
 from latreg.classifier.training import train_classifier, weights_file
 from latreg.config import Config
 from latreg.datamodule import DataModule
-from latreg.errors import LatregError
+from latreg.errors import LatregError, ResumeRefusedError
 from latreg.stages import STAGES
 from latreg.worker import TRAININGS
 
@@ -91,7 +91,7 @@ def test_resume_refuses_another_recipe(toy: Config, tmp_path: Path) -> None:
     train(toy, tmp_path)
     toy.resume = True
     toy.classifier.training.learning_rate = 0.2
-    with pytest.raises(LatregError, match=r"but learning_rate was 0.1 and is now 0.2"):
+    with pytest.raises(ResumeRefusedError, match=r"but learning_rate was 0.1 and is now 0.2"):
         train(toy, tmp_path)
 
 
@@ -127,6 +127,12 @@ def test_weights_file_is_named_as_the_setting(toy: Config, tmp_path: Path) -> No
     assert weights_file(toy, tmp_path) == tmp_path / "else.safetensors"
     toy.classifier.weights = None
     assert weights_file(toy, tmp_path) == tmp_path / "stripes_tiny.safetensors"
+
+
+@pytest.mark.parametrize("named", ["zoo:photos.v2_tiny", "some.where/photos.v2_tiny.safetensors", None])
+def test_a_dot_in_the_name_stays(toy: Config, tmp_path: Path, named: str | None) -> None:
+    toy.dataset.name, toy.classifier.weights = "photos.v2", named
+    assert weights_file(toy, tmp_path) == tmp_path / "photos.v2_tiny.safetensors"
 
 
 def test_numbers_that_are_lost_end_the_training_before_they_are_kept(toy: Config, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from latreg import weights
 from latreg.config import Config
 from latreg.errors import LatregError
 from latreg.generator import card as card_module
-from latreg.generator.card import shared_errors
+from latreg.generator.card import names_of_judge, shared_errors
 from latreg.images import ImageSet
 from latreg.validity.judge import Judge
 
@@ -94,6 +94,19 @@ def test_too_few_samples_are_refused_before_anything_is_measured(cli, toy_mnist)
     code, _, err = cli("+experiment=mnist_generator_card", "evaluation.samples=3", *TINY)
     assert code == 1
     assert "evaluation.samples must be above 3, the nearest neighbours that count, got 3" in err
+
+
+def test_a_classifier_that_is_not_trained_here_is_refused_before_anything_is_measured(cli, toy_mnist):
+    code, _, err = cli("+experiment=mnist_generator_card", *TINY, "classifier=callable", "classifier.function=a.b")
+    assert code == 1
+    assert "stage=evaluate_generator trains a network of latreg on samples, got classifier=callable" in err
+
+
+def test_judges_keep_the_dots_of_their_names():
+    cfg = Config()
+    cfg.validity.judge = ["zoo:photos.v2_judge_a", "runs/photos.v2_judge_b.safetensors"]
+    names = names_of_judge(cfg, Judge([Says("judge", 0)]))["judge"]
+    assert names == ["photos.v2_judge_a", "photos.v2_judge_b"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

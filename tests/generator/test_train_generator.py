@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from latreg.config import conf_dir, register
 from latreg.errors import LatregError
 from latreg.generator.module import StyleGAN2Module
-from latreg.generator.training import make_module
+from latreg.generator.training import make_module, weights_name
 from latreg.processes import make_trainer
 
 SMALL = (
@@ -99,12 +99,47 @@ def test_a_damaged_checkpoint_is_one_clear_error(cli, toy_mnist, tmp_path):
     assert f"expected a whole checkpoint in {checkpoint}" in err
 
 
-def test_a_training_that_is_done_is_not_taken_up(cli, toy_mnist, tmp_path):
-    command = ("+experiment=mnist_generator", *SMALL, "trainer=cpu", f"hydra.run.dir={tmp_path / 'run'}")
+def test_a_training_that_is_done_is_not_taken_up_and_stays_done(cli, toy_mnist, tmp_path):
+    run = tmp_path / "run"
+    command = ("+experiment=mnist_generator", *SMALL, "trainer=cpu", f"hydra.run.dir={run}")
     assert cli(*command)[0] == 0
+    kept = {name: (run / name).read_text() for name in ("config.yaml", "status.json", "metrics.json")}
+    assert json.loads(kept["status.json"])["state"] == "done"
     code, _, err = cli(*command, "resume=true")
     assert code == 1
     assert "generator.training.total_images must be above the 32 images of the checkpoint, got 32" in err
+    assert {name: (run / name).read_text() for name in kept} == kept
+
+    for name in kept:  # of a checkpoint that stands alone
+        (run / name).unlink()
+    assert cli(*command, "resume=true")[0] == 1
+    assert not any((run / name).exists() for name in kept)
+
+
+def test_without_a_judge_a_training_has_no_scores(cli, toy_mnist, tmp_path):
+    run = tmp_path / "run"
+    code, _, err = cli(
+        "+experiment=mnist_generator", *SMALL, "validity.judge=[]", "trainer=cpu", f"hydra.run.dir={run}"
+    )
+    assert code == 0, err
+    assert json.loads((run / "metrics.json").read_text()).keys() == {"n_images", "weights"}
+    assert "no scores while training" not in (run / "run.log").read_text()
+
+
+def test_a_judge_that_is_not_there_is_called_by_its_setting(cli, toy_mnist, tmp_path):
+    run = tmp_path / "run"
+    assert cli("+experiment=mnist_generator", *SMALL, "trainer=cpu", f"hydra.run.dir={run}")[0] == 0
+    assert (
+        "no scores while training: validity.judge must name an existing file, got nothing"
+        in (run / "run.log").read_text()
+    )
+
+
+@pytest.mark.parametrize("named", ["zoo:photos.v2_net", "some.where/photos.v2_net.safetensors", None])
+def test_a_dot_in_the_name_of_the_weights_stays(named):
+    cfg = config("dataset.name=photos.v2", "generator.name=net")
+    cfg.generator.weights = named
+    assert weights_name(cfg) == "photos.v2_net"
 
 
 def test_a_loss_that_is_not_finite_leaves_a_good_checkpoint(cli, toy_mnist, tmp_path, monkeypatch):

@@ -77,6 +77,15 @@ def test_chosen_sources_are_a_stratum_of_their_own(tmp_path):
     assert (compared["n_first"], compared["n_second"]) == (6, 6)
 
 
+def test_the_totals_hold_chosen_sources_too(tmp_path):
+    chosen = [replace(r, z_seed=r.z_seed + CHOSEN_FROM) for r in with_faults(9, 4)]
+    make_run(tmp_path / "a", with_faults(21, 5) + chosen)
+    make_run(tmp_path / "b", with_faults(21, 5), "random")
+    totals = aggregate.study_summary(read(tmp_path))
+    assert [totals[name] for name in ("sources", "chosen", "queries", "seconds")] == [51, 9, 510, 4]
+    assert totals["datasets"]["mnist"]["sources"] == [21, 21]
+
+
 def test_what_was_not_measured_is_none_and_no_gate(tmp_path):
     make_run(tmp_path / "a", with_faults(9, 3))
     row = cells(tmp_path)["all"]

@@ -1,5 +1,7 @@
 """Verdicts on studies whose answers are known."""
 
+from dataclasses import replace
+
 import pytest
 
 from latreg.report import claims
@@ -67,6 +69,17 @@ def test_one_run_decides_nothing(tmp_path):
     answers, comparisons = claims.evaluate(read(tmp_path))
     assert set(verdicts(answers).values()) == {"undecided"}
     assert comparisons == []
+
+
+def test_a_label_that_nobody_judged_is_not_compared(tmp_path):
+    for center in ("global", "class"):
+        for strategy in ("mixing", "random"):
+            flips = [replace(row, label_kept=None, judge_votes=None) for row in with_faults(60, 5, 25)]
+            make_run(tmp_path / center / strategy, flips, strategy, center=center)
+    answers, comparisons = claims.evaluate(read(tmp_path))
+    assert not {claims.KEPT, claims.DRIFTED} & {row["measure"] for row in comparisons}
+    assert {claims.VALID, claims.FLIPPED} <= {row["measure"] for row in comparisons}
+    assert answers[5]["datasets"][0]["primary"] == []
 
 
 def test_drift_that_stays_refutes_the_artefact(tmp_path):

@@ -15,6 +15,7 @@ from latreg.records import write_part
 from latreg.report import __main__ as command
 from latreg.report import figures, page, results, study, text
 from latreg.report.gather import gather
+from latreg.search.choosing import CHOSEN_FROM
 from tests.report.studies import make_run, make_study, sources, with_faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +157,16 @@ def test_variants_are_drawn_as_strategies_of_their_own(tmp_path):
     assert names == [f"mixing, search.max_queries_per_source={n}" for n in (200, 50)]
 
 
+def test_a_curve_is_drawn_in_the_style_of_its_truncation(tmp_path):
+    make_run(tmp_path / "runs" / "a", with_faults(30, 5), "mixing", 0.7)
+    make_run(tmp_path / "runs" / "b", with_faults(30, 5), "random")
+    results.write(gather([tmp_path / "runs"]), tmp_path / "results")
+    axes = figures.draw(results.read(tmp_path / "results"))["budget_mnist"].axes[0]
+    styles = {line.get_color(): line.get_linestyle() for line in axes.lines if line.get_linestyle() != "None"}
+    assert styles == {figures.LOOKS["mixing"][0]: "--", figures.LOOKS["random"][0]: "-"}
+    assert "psi 0.7" in [text.get_text() for text in axes.texts]
+
+
 def test_a_center_without_runs_is_told_from_one_without_faults(tmp_path):
     make_run(tmp_path / "runs" / "a", with_faults(30, 5))
     results.write(gather([tmp_path / "runs"]), tmp_path / "results")
@@ -190,6 +201,17 @@ def test_the_pictures_that_are_open_hold_most_valid_faults(tmp_path):
     assert "<details open><summary>mixing, global center" in text
     assert "<details><summary>sampling, global center" in text
     assert "stands for 1 of 5 valid faults" in text
+
+
+def test_page_and_text_say_how_many_sources_were_chosen(tmp_path):
+    chosen = [replace(r, z_seed=r.z_seed + CHOSEN_FROM) for r in with_faults(9, 4)]
+    make_run(tmp_path / "runs" / "a", with_faults(30, 5) + chosen)
+    shown = page_of(tmp_path, tmp_path / "runs")
+    assert "a source (9 of them of chosen ones), 390 queries" in shown
+    section = study.section(results.read(tmp_path / "results"))
+    assert "1 runs, 39 searches of sources (9 of them of chosen ones), 390 queries" in section
+    make_run(tmp_path / "drawn" / "a", with_faults(30, 5))
+    assert "of them of chosen ones" not in page_of(tmp_path, tmp_path / "drawn")
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0.0 minutes"), (90, "1.5 minutes"), (7200, "2.0 hours")])

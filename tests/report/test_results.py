@@ -3,9 +3,9 @@
 import pytest
 
 from latreg.errors import LatregError
-from latreg.report import results
+from latreg.report import digest, results
 from latreg.report.gather import gather
-from tests.report.studies import make_study
+from tests.report.studies import make_run, make_study, with_faults
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,19 @@ def test_results_are_read_as_they_were_written_to_six_digits(gathered, tmp_path)
     results.write(read, tmp_path / "again")
     for path in tmp_path.glob("*.*"):
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["2024", "2024_01", "1e3", "nan", "True"])
+def test_names_that_look_like_something_else_stay_names(name, tmp_path):
+    for strategy in ("mixing", "random"):
+        make_run(tmp_path / "runs" / strategy, with_faults(20, 5), strategy, dataset=name)
+    make_run(tmp_path / "runs" / "own", with_faults(20, 5), name, dataset=name)
+    results.write(gather([tmp_path / "runs"]), tmp_path / "results")
+    read = results.read(tmp_path / "results")
+    for table in (read.cells, read.budget, read.classes, read.comparisons):
+        assert {row["dataset"] for row in table} == {name}
+    assert {row["strategy"] for row in read.cells} == {"mixing", "random", name}
+    assert all(best["cell"] for best in digest.best(read))
 
 
 def test_the_same_runs_give_the_same_files(gathered, tmp_path):

@@ -1,12 +1,14 @@
 """Which runs are read, and how they are told apart."""
 
 import json
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
 
 from latreg.errors import LatregError
 from latreg.report.runs import find_runs, read_study
+from latreg.search.choosing import CHOSEN_FROM
 from tests.report.studies import make_run, make_study, read, sources, with_faults
 
 
@@ -72,6 +74,23 @@ def test_shards_are_pooled_and_a_source_that_is_there_twice_is_refused(tmp_path)
     make_run(tmp_path / "c", rows[:1])
     with pytest.raises(LatregError, match=r"class 0, z_seed 0 is in .*give one of them"):
         read(tmp_path)
+
+
+def test_a_source_that_two_runs_chose_counts_once(tmp_path):
+    """Where a run begins to choose depends on its own first z_seed."""
+
+    def found(first, chosen):
+        drawn = [replace(r, z_seed=r.z_seed + first) for r in sources(6)]
+        return drawn + [replace(drawn[0], z_seed=z, queries=first) for z in chosen]
+
+    both, one = CHOSEN_FROM + 300, CHOSEN_FROM + 100
+    make_run(tmp_path / "a", found(0, [one, both]), search={"first_z_seed": 0, "uncertain_per_class": 2})
+    make_run(tmp_path / "b", found(200, [both]), search={"first_z_seed": 200, "uncertain_per_class": 2})
+    make_run(tmp_path / "c", found(one, []), search={"first_z_seed": one})
+    study = read(tmp_path)
+    (drawn,), (chosen,) = study.cells.values(), study.chosen.values()
+    assert len(drawn) == 18
+    assert (chosen.z_seed.tolist(), chosen.queries.tolist()) == ([one, both], [0, 0])
 
 
 def test_runs_that_differ_in_another_setting_are_variants_with_a_note(tmp_path):

@@ -1,8 +1,12 @@
 """Sources that are chosen because the SUT is not sure of them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from latreg.assembly import chosen_sources
+from latreg.config import CallableClassifierConfig, Config, SearchConfig
 from latreg.interfaces import Evaluation, Source
 from latreg.search.choosing import BATCH, CHOSEN_FROM, LOOKS, choose_uncertain, split_chosen
 from latreg.search.criteria import BaselineGate
@@ -51,6 +55,24 @@ def test_a_class_that_is_always_sure_ends_the_look_with_a_warning(caplog):
     assert [source.label for source in chosen] == [1]
     assert sum(source.label == 0 for source in asked) == pytest.approx(LOOKS, abs=BATCH)
     assert "class 0: only 0 of" in caplog.text
+
+
+def parts(evaluate):
+    networks = {"generator": SimpleNamespace(id="g", num_classes=3), "sut": SimpleNamespace(id="s")}
+    return SimpleNamespace(**networks, engine=SimpleNamespace(evaluate=evaluate))
+
+
+def test_the_same_classifier_with_other_settings_chooses_anew():
+    """A sweep searches with one after the other in one process, and their weights have one id."""
+    search = SearchConfig(uncertain_per_class=2, classes=[1])
+    plain, scaled = (Config(search=search, classifier=CallableClassifierConfig(std=std)) for std in (None, [2.0]))
+    first, asked = oracle(every_fifth)
+    other, _ = oracle(lambda source: 0.3 if source.z_seed % 5 == 1 else 0.001)
+    chosen = chosen_sources(plain, parts(first))
+    assert [source.z_seed % 5 for source in chosen_sources(scaled, parts(other))] == [1, 1]
+    before = len(asked)
+    assert chosen_sources(plain, parts(first)) == chosen
+    assert len(asked) == before > 0
 
 
 def test_records_of_chosen_sources_are_told_apart():
