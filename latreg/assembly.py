@@ -9,7 +9,7 @@ import torch
 from hydra.utils import instantiate
 
 from latreg.classifier.adapters import load_classifier
-from latreg.classifier.sut import load_sut
+from latreg.classifier.sut import TorchSUT, load_sut
 from latreg.config import (
     Config,
     MixingConfig,
@@ -141,8 +141,12 @@ def load_judge(cfg: Config, device: torch.device) -> Judge | None:
     """The ensemble that `validity.judge` names, if it names any."""
     if not cfg.validity.judge:
         return None
-    members = [load_sut(member, cfg.dataset, device, key="validity.judge") for member in cfg.validity.judge]
-    return Judge(members, cfg.validity.judge_batch, mirror=cfg.dataset.mirror)
+    return Judge(load_judge_members(cfg, device), cfg.validity.judge_batch, mirror=cfg.dataset.mirror)
+
+
+def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
+    """The classifiers that `validity.judge` names."""
+    return [load_sut(name, cfg.dataset, device, key="validity.judge") for name in cfg.validity.judge]
 
 
 def load_vae(cfg: Config, device: torch.device) -> ValidityModel | None:

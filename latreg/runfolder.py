@@ -99,9 +99,8 @@ class RunFolder:
         if not saved:
             return
         before, now = with_defaults(saved), with_defaults(self.config)
-        for names in (("stage",), fixed):
-            both = [{name: config[name] for name in names} for config in (before, now)]
-            for key, old, new in differences(both[0], both[1], free_to_change):
+        for name in ("stage", *fixed):
+            for key, old, new in differences({name: before[name]}, {name: now[name]}, free_to_change):
                 raise ResumeRefusedError(
                     f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}"
                 )

@@ -32,8 +32,7 @@ FREE_TO_CHANGE = (
     "validity.judge_batch",
     *(f"generator.training.{name}" for name in ("total_images", "snapshot_images", "data_on_device")),
     *(f"generator.training.{name}" for name in ("r1_gamma", "augment", "augment_target", "augment_images")),
-    "generator.training.learning_rate",
-    *(f"generator.training.{name}" for name in ("ema_images", "ema_rampup")),
+    *(f"generator.training.{name}" for name in ("learning_rate", "ema_images", "ema_rampup")),
 )
 
 

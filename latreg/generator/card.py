@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from latreg import weights
-from latreg.assembly import make_device
-from latreg.classifier.adapters import load_classifier
-from latreg.classifier.sut import predictions
+from latreg.assembly import load_judge_members, make_device
+from latreg.classifier.sut import load_sut, predictions
 from latreg.classifier.training import train_classifier
 from latreg.config import Config, OwnClassifierConfig
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
 from latreg.generator.manifold import NEAREST
 from latreg.generator.pretrained import StyleGAN2, load_generator
-from latreg.generator.scores import Distances, JudgeFeatures, agreement, draw, load_judge_members
+from latreg.generator.scores import Distances, JudgeFeatures, agreement, draw
 from latreg.generator.snapshots import sample_grid
 from latreg.images import ImageSet, to_unit
 from latreg.metrics import wilson
@@ -83,18 +82,18 @@ def shared_errors(cfg: Config, judge: Judge, test: ImageSet) -> dict[str, Any]:
     A judge that shares the SUT's errors cannot see them. Nothing is measured where the SUT is not there.
     """
     try:
-        sut = load_classifier(cfg.classifier, cfg.dataset, make_device(cfg.device))
+        sut = load_sut(cfg.classifier.weights, cfg.dataset, make_device(cfg.device))
     except LatregError as error:
         log.warning("the errors that SUT and judge share are not counted: %s", error)
         return {}
-    wrong = predictions(sut, test.images) != test.labels
-    images, labels = test.images[wrong], test.labels[wrong]
-    answers, opinion = predictions(sut, images), judge(to_unit(images)).argmax(dim=1)
+    answers = predictions(sut, test.images)
+    wrong = answers != test.labels
+    opinion = judge(to_unit(test.images[wrong])).argmax(dim=1)
     return {
         "sut_sha256": sut.id,
-        "sut_errors": len(images),
-        "sut_errors_of_judge_too": int((opinion != labels).sum()),
-        "sut_errors_of_judge_alike": int((opinion == answers).sum()),
+        "sut_errors": len(opinion),
+        "sut_errors_of_judge_too": int((opinion != test.labels[wrong]).sum()),
+        "sut_errors_of_judge_alike": int((opinion == answers[wrong]).sum()),
     }
 
 

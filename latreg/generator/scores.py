@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from latreg.assembly import CHUNK
+from latreg.assembly import CHUNK, load_judge_members
 from latreg.classifier.networks import Classifier
-from latreg.classifier.sut import TorchSUT, load_sut
 from latreg.config import Config
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError
@@ -142,8 +141,3 @@ class TrainingScores:
             "judge_agreement": agreement(self._judge, samples) / len(samples),
             "judge_frechet_distance": self._distance(samples.images),
         }
-
-
-def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
-    """The classifiers that `validity.judge` names."""
-    return [load_sut(name, cfg.dataset, device, key="validity.judge") for name in cfg.validity.judge]

@@ -72,7 +72,7 @@ TEST = ImageSet(torch.arange(5, dtype=torch.uint8)[:, None, None, None].repeat(1
 
 
 def test_errors_that_sut_and_judge_share_are_counted(monkeypatch):
-    monkeypatch.setattr(card_module, "load_classifier", lambda *_: Says("sut", 0, 2, 1, 1, 0))
+    monkeypatch.setattr(card_module, "load_sut", lambda *_: Says("sut", 0, 2, 1, 1, 0))
     assert shared_errors(Config(device="cpu"), Judge([Says("judge", 1, 2, 2, 2, 0)]), TEST) == {
         "sut_sha256": "sut",
         "sut_errors": 4,
@@ -85,7 +85,7 @@ def test_without_a_sut_no_shared_errors_are_counted(monkeypatch, caplog):
     def missing(*_):
         raise LatregError("no such file")
 
-    monkeypatch.setattr(card_module, "load_classifier", missing)
+    monkeypatch.setattr(card_module, "load_sut", missing)
     assert shared_errors(Config(device="cpu"), Judge([Says("judge", 0, 1, 2, 0, 1)]), TEST) == {}
     assert "the errors that SUT and judge share are not counted: no such file" in caplog.text
 
