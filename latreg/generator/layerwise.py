@@ -10,7 +10,6 @@ order that the convolution wants, and what the constant input does. Feature maps
 """
 
 from collections.abc import Callable
-from itertools import product
 from typing import cast
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 from latreg.batches import filled, rows_times
 from latreg.generator.layers import SQRT2, FullyConnectedLayer, SynthesisLayer
 from latreg.generator.networks import SynthesisBlock, SynthesisNetwork
-from latreg.generator.winograd import WinogradConvolution, suits
+from latreg.generator.winograd import SAME, UPSAMPLING, WinogradConvolution
 
 Tensors = tuple[Tensor, ...]  # batched in dimension 0
 Convolve = Callable[[Tensor], Tensor]
@@ -126,8 +125,7 @@ class _Convolution(_ModulatedConvolution):
 
     def respond(self, state: Tensors, w: Tensor) -> Tensors:
         styles = self._styles(w)
-        x = state[0].mul_(styles[:, None, None, :])
-        return self._convolve(x if len(x) > 1 else filled(x, 2))[: len(x)], styles
+        return self._convolve(state[0].mul_(styles[:, None, None, :])), styles
 
 
 class _Skip:
@@ -163,44 +161,31 @@ def _doubling(kernel: Tensor, side: int) -> Tensor:
 
 
 def _plain_convolution(layer: SynthesisLayer) -> Convolve:
-    if suits(layer.weight, layer.resolution):
-        return WinogradConvolution(layer.weight)
+    if SAME.suits(layer.weight, layer.resolution):
+        return WinogradConvolution(layer.weight, SAME)
     weight = layer.weight.contiguous(memory_format=torch.channels_last)
-    return lambda x: F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1)
+    return _never_one(lambda x: F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1))
 
 
 def _upsampling_convolution(layer: SynthesisLayer) -> Convolve:
     channels = len(layer.weight)
-    spread = _by_parity(layer.weight) if suits(layer.weight, 2 * layer.resolution) else _transposed(layer.weight)
+    wide = UPSAMPLING.suits(layer.weight, layer.resolution // 2)
+    spread = WinogradConvolution(layer.weight, UPSAMPLING) if wide else _transposed(layer.weight)
     kernel = (layer.resample_filter * 4).expand(channels, 1, 4, 4).contiguous()
 
     def convolve(x: Tensor) -> Tensor:
-        y = spread(x.permute(0, 3, 1, 2))
+        y = spread(x).permute(0, 3, 1, 2)
         return F.conv2d(y, kernel, padding=1, groups=channels).permute(0, 2, 3, 1)
 
     return convolve
 
 
 def _transposed(weight: Tensor) -> Convolve:
-    """(N, C, H, W) => (N, C', 2 H + 1, 2 W + 1): the zeros between the inputs and the 3x3 convolution."""
+    """(N, H, W, C) => (N, 2 H + 1, 2 W + 1, C'): the zeros between the inputs and the 3x3 convolution."""
     weight = weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
-    return lambda x: F.conv_transpose2d(x, weight, stride=2)
+    return _never_one(lambda x: F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, stride=2).permute(0, 2, 3, 1))
 
 
-def _by_parity(weight: Tensor) -> Convolve:
-    """The same as four convolutions, one for the results in even or odd rows and columns: faster at many channels."""
-    taps = ([2, 0], [1])  # that meet an input, from the top or the left, in even and odd places
-    parts = [
-        (i, j, weight[:, :, taps[i]][:, :, :, taps[j]].contiguous(memory_format=torch.channels_last))
-        for i, j in product((0, 1), repeat=2)
-    ]
-
-    def convolve(x: Tensor) -> Tensor:
-        n, _, height, width = x.shape
-        size = (n, len(weight), 2 * height + 1, 2 * width + 1)
-        y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        for i, j, part in parts:
-            y[:, :, i::2, j::2] = F.conv2d(x, part, padding=(1 - i, 1 - j))
-        return y
-
-    return convolve
+def _never_one(convolve: Convolve) -> Convolve:
+    """One image alone is convolved otherwise than beside others, and would come out with other last bits."""
+    return lambda x: convolve(x) if len(x) > 1 else convolve(filled(x, 2))[:1]

@@ -29,12 +29,20 @@ class Renderer:
         center: what truncation shrinks towards: "class" (mean w of the class) or "global" (mean over all classes).
         cutoff: layers below it are truncated; None = all, 0 = none.
         chunk: images per forward pass.
+        layer_sets: of the mixtures to come, if any; only the speed depends on them.
 
     Raises:
         LatregError: center is neither, or cutoff lies beyond num_ws.
     """
 
-    def __init__(self, generator: Generator, center: str, cutoff: int | None, chunk: int) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        center: str,
+        cutoff: int | None,
+        chunk: int,
+        layer_sets: Sequence[Sequence[int]] = (),
+    ) -> None:
         if center not in ("class", "global"):
             raise LatregError(f"truncation.center must be class or global, got {center!r}")
         if cutoff is not None and not 0 <= cutoff <= generator.num_ws:
@@ -47,7 +55,8 @@ class Renderer:
         self._latents: dict[Source, Tensor] = {}
         self._reuse: ReusingSynthesis | None = None
         if isinstance(generator, LayerwiseGenerator):
-            self._reuse = ReusingSynthesis(generator, self.compose, chunk, Memory(memory_bytes(self._centers.device)))
+            memory = Memory(memory_bytes(self._centers.device))
+            self._reuse = ReusingSynthesis(generator, self.compose, chunk, memory, layer_sets)
 
     @torch.inference_mode()
     def render(self, requests: Sequence[Request]) -> Tensor:

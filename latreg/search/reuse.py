@@ -90,6 +90,7 @@ class ReusingSynthesis:
         compose: requests => w (N, L, w_dim), truncated and mixed.
         chunk: images per forward pass.
         memory: for states and responses.
+        layer_sets: of the mixtures to come, so that an image's states which they begin with are kept.
     """
 
     def __init__(
@@ -98,12 +99,16 @@ class ReusingSynthesis:
         compose: Callable[[Sequence[Request]], Tensor],
         chunk: int,
         memory: Memory,
+        layer_sets: Sequence[Sequence[int]] = (),
     ) -> None:
         self.generator = generator
         self.compose = compose
         self.chunk = chunk
         self.memory = memory
-        self._beginnings: set[tuple[int, ...]] = set()  # of the layer sets seen so far
+        self._continued: dict[tuple[int, ...], set[int]] = {}  # layers replaced => those that sets replace next
+        for layers in map(sorted, layer_sets):
+            for place, layer in enumerate(layers):
+                self._continued.setdefault(tuple(layers[:place]), set()).add(layer)
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[tuple[list[int], Tensor]]:
         """Yields images (N, C, H, W), about [0, 1], with their places among the requests."""
@@ -119,7 +124,6 @@ class ReusingSynthesis:
         if not layers:
             return 0
         if len(layers) > 1 and not blends(request):
-            self._beginnings.update(layers[:end] for end in range(1, len(layers)))
             for layer in reversed(layers[1:]):
                 if _state_key(request, layer) in self.memory:
                     return layer
@@ -145,10 +149,9 @@ class ReusingSynthesis:
         return state[0]
 
     def _remember(self, requests: Sequence[Request], layer: int, state: Tensors) -> None:
-        """Keep what a request with more replaced layers could start from, where such requests were seen."""
+        """Keep what a request with more replaced layers could start from."""
         for row, request in enumerate(requests):
-            layers = request.proposal.layers
-            if layers and layers[-1] == layer and layers in self._beginnings and not blends(request):
+            if layer + 1 in self._continued.get(request.proposal.layers, ()) and not blends(request):
                 self.memory.put(_state_key(request, layer + 1), _row(state, row))
 
     def _states(self, requests: Sequence[Request], layer: int) -> list[Tensors]:

@@ -65,8 +65,9 @@ def mixture(z_seed, layers, alpha, partner=100, psi=0.8):
     return Request(Source(z_seed % 3, z_seed), Proposal(psi, partner, (z_seed + 1) % 3, layers, alpha))
 
 
-def reusing(generator=GENERATOR, chunk=4, capacity=PLENTY):
-    return ReusingSynthesis(generator, Renderer(generator, "class", None, 1).compose, chunk, Memory(capacity))
+def reusing(generator=GENERATOR, chunk=4, capacity=PLENTY, layer_sets=LAYER_SETS):
+    compose = Renderer(generator, "class", None, 1).compose
+    return ReusingSynthesis(generator, compose, chunk, Memory(capacity), layer_sets)
 
 
 def images(synthesis, requests):
@@ -109,10 +110,10 @@ def test_images_do_not_depend_on_the_past_the_company_or_the_memory(rounds, chun
 
 
 class TestWork:
-    def work(self, rounds):
+    def work(self, rounds, layer_sets=LAYER_SETS):
         """Images convolved per layer in each round, by one synthesis."""
         generator = CountingGenerator(GENERATOR)
-        synthesis = reusing(generator)
+        synthesis = reusing(generator, layer_sets=layer_sets)
         work = []
         for requests in rounds:
             generator.convolved.clear()
@@ -138,10 +139,13 @@ class TestWork:
         assert self.work([[mixture(0, (5,), alpha)] for alpha in (0.5, 0.25)])[1] == {}
 
     def test_a_larger_set_of_layers_goes_on_from_a_smaller_one(self):
-        """Once it is known that there are such sets."""
-        sets = ((3,), (3, 4), (3,), (3, 4))
-        work = self.work([[mixture(0, s, 1.0, 100 + i // 2)] for i, s in enumerate(sets)])
-        assert work[2:] == [{3: 1, 4: 1, 5: 1}, {4: 1, 5: 1}]
+        work = self.work([[mixture(0, s, 1.0)] for s in ((3,), (3, 4), (1,), (1, 4))], [(3,), (3, 4), (1, 4)])
+        assert work[1] == work[3] == {4: 1, 5: 1}
+
+    def test_a_mixture_goes_on_from_the_image_of_its_source(self):
+        rounds = [[Request(Source(0, 0), Proposal(0.8))], [mixture(0, (4,), 1.0)]]
+        assert self.work(rounds) == [dict.fromkeys(range(6), 1), {4: 1, 5: 1}]
+        assert self.work(rounds, layer_sets=()) == [dict.fromkeys(range(6), 1)] * 2
 
     def test_different_psi_share_nothing(self):
         assert self.work([[mixture(0, (4,), 1.0, psi=psi)] for psi in (0.5, 0.6)])[1] == dict.fromkeys(range(6), 1)
