@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -23,7 +24,6 @@ from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Appraise, SourceSearch
 from latreg.search.latent import layer_mask, mix, truncate
 from latreg.search.recipes import partner_of
-from latreg.search.renderer import latent_z
 from latreg.search.truncation import Truncation
 
 
@@ -86,9 +86,9 @@ class NaiveSearch:
 
     def _latent(self, source: Source, psi: float) -> Tensor:
         device = self.centers.device
-        z = torch.from_numpy(latent_z(source.z_seed, self.network.mapping.z_dim))[None].to(device)
+        z = np.random.RandomState(source.z_seed).randn(1, self.network.mapping.z_dim).astype(np.float32)
         c = F.one_hot(torch.tensor([source.label], device=device), self.network.mapping.c_dim).float()
-        w = self.network.mapping(z, c)[:, None].repeat(1, self.network.num_ws, 1)
+        w = self.network.mapping(torch.from_numpy(z).to(device), c)[:, None].repeat(1, self.network.num_ws, 1)
         return truncate(w, self.centers[source.label][None], torch.tensor([psi], device=device), None)
 
 

@@ -37,7 +37,5 @@ def mix(w: Tensor, partner: Tensor, mask: Tensor, alpha: Tensor) -> Tensor:
 
 def layer_mask(layer_sets: Sequence[Sequence[int]], num_ws: int) -> Tensor:
     """Sets of layer numbers => (N, num_ws) bool."""
-    mask = torch.zeros(len(layer_sets), num_ws, dtype=torch.bool)
-    for row, layers in zip(mask, layer_sets, strict=True):
-        row[list(layers)] = True
-    return mask
+    rows = [[layer in layers for layer in range(num_ws)] for layers in layer_sets]
+    return torch.tensor(rows, dtype=torch.bool).view(-1, num_ws)

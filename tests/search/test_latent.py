@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latreg.search.latent import layer_mask, mix, truncate
+from latreg.search.renderer import latent_z
 
 N, L, D = 5, 8, 6
 
@@ -64,3 +66,18 @@ def test_mixing_touches_only_its_layers(latents):
     mixed = mix(latents[0], latents[1], layer_mask([(5, 6)] * N, L), psi(0.5))
     changed = (mixed != latents[0]).any(dim=2).all(dim=0)
     assert changed.nonzero().flatten().tolist() == [5, 6]
+
+
+def test_masks_hold_the_layers_of_each_set():
+    assert layer_mask([(2, 0), range(1, 3), ()], 4).tolist() == [
+        [True, False, True, False],
+        [False, True, True, False],
+        [False] * 4,
+    ]
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**24 + 3, 2**32 - 1])
+def test_z_of_a_seed_is_nvidias_whatever_was_drawn_before(seed):
+    latent_z(123, 5)
+    expected = np.random.RandomState(seed).randn(1, 128)[0].astype(np.float32)
+    np.testing.assert_array_equal(latent_z(seed, 128), expected)
