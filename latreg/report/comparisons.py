@@ -136,7 +136,7 @@ def fault_images(study: Study, cell: Cell, flag: str) -> np.ndarray:
     images: list[np.ndarray] = []
     for number in np.unique(rows.run).astype(int):
         chosen = rows.row[rows.run == number].astype(int).tolist()
-        found = study.runs[number].records(chosen[:MAX_FAULTS])
+        found = study.runs[number].records(chosen[: MAX_FAULTS - len(images)])
         images += [record.first_image for record in found if record.first_image is not None]
     if len({image.shape for image in images}) > 1:
         raise LatregError(f"expected images of one size in {name_of(cell)}, got {sorted({i.shape for i in images})}")
