@@ -8,7 +8,7 @@ from benchmarks.measure import machine
 from latreg.batches import filled, rows_times
 from latreg.classifier.sut import load_sut
 from latreg.generator.pretrained import load_generator
-from latreg.generator.winograd import WinogradConvolution
+from latreg.generator.winograd import SAME, UPSAMPLING, WinogradConvolution
 
 CPU = machine(torch.device("cpu"))
 pytestmark = pytest.mark.xfail(
@@ -53,6 +53,7 @@ def test_shipped_networks(dataset):
         assert_rows_alone_equal(load_sut(member, cfg.dataset), images)
 
 
-def test_winograd():
+@pytest.mark.parametrize("filtering", [SAME, UPSAMPLING])
+def test_winograd(filtering):
     torch.manual_seed(0)
-    assert_rows_alone_equal(WinogradConvolution(torch.randn(256, 256, 3, 3)), torch.randn(17, 16, 16, 256))
+    assert_rows_alone_equal(WinogradConvolution(torch.randn(256, 256, 3, 3), filtering), torch.randn(17, 16, 16, 256))

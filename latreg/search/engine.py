@@ -1,8 +1,9 @@
 """The engine: runs many searches side by side, renders, queries the SUT, appraises, and counts every query.
 
 Each search is a coroutine over one source. A round gathers what all live searches ask, renders and classifies it in
-full batches, and tells each its share; so all bisections advance in lockstep and finished searches leave. No search
-sees another, so the results do not depend on batch size or on what runs beside it.
+full batches, and tells each its share; so all bisections advance in lockstep and finished searches leave. A search that
+asks for a verdict waits for others that do. No search sees another, so the results do not depend on batch size or on
+what runs beside it.
 """
 
 from collections import deque
@@ -21,6 +22,7 @@ from latreg.search.renderer import Renderer
 from latreg.search.truncation import Truncation
 
 SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
+VERDICTS_AT_ONCE = 16  # at least, unless all live searches wait for one: a judge is shown full batches
 Appraise = Callable[[Sequence[Appraisal]], list[Verdict]]
 
 
@@ -171,11 +173,11 @@ class Engine:
         return left if all(search.done for search in window) else 0
 
     def _round(self, live: list[SourceSearch]) -> None:
-        verdicts = [search for search in live if isinstance(search.ask, BoundaryPair | Appraisal)]
+        waiting = [search for search in live if isinstance(search.ask, BoundaryPair | Appraisal)]
         querying = [search for search in live if not isinstance(search.ask, BoundaryPair | Appraisal)]
-        if verdicts:
-            appraisals = [_as_appraisal(search) for search in verdicts]
-            for search, verdict in zip(verdicts, self.appraise(appraisals), strict=True):
+        if len(waiting) >= VERDICTS_AT_ONCE or not querying:
+            appraisals = [_as_appraisal(search) for search in waiting]
+            for search, verdict in zip(waiting, self.appraise(appraisals), strict=True):
                 search.tell(verdict)
         asked = [[Request(search.source, proposal) for proposal in _proposals(search)] for search in querying]
         answers = iter(self.evaluate([request for requests in asked for request in requests]))

@@ -14,7 +14,7 @@ from latreg.assembly import with_all_layers
 from latreg.config import conf_dir, register
 from latreg.interfaces import Proposal, Source
 from latreg.search.criteria import BaselineGate
-from latreg.search.engine import Engine, Limits
+from latreg.search.engine import VERDICTS_AT_ONCE, Engine, Limits
 from latreg.search.mixing import Mixing
 from latreg.search.random import RandomTruncation
 from latreg.search.recipes import Request
@@ -203,6 +203,29 @@ def test_mixing_goes_on_until_a_pair_is_good_enough():
     never = make_engine(strategy, appraiser=ScriptedAppraiser(screened=False))
     assert sum(s.queries for s in never.run(SOURCES)) > sum(s.queries for s in at_once.run(SOURCES))
     assert all(search.pair is None or search.verdict is not None for search in never.run(SOURCES))
+
+
+class CountingAppraiser(ScriptedAppraiser):
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def __call__(self, pairs):
+        self.batches.append(len(pairs))
+        return super().__call__(pairs)
+
+
+@pytest.mark.parametrize("concurrency", [5, 200])
+def test_verdicts_are_asked_for_in_full_batches_as_long_as_there_are_enough_searches(concurrency):
+    appraiser = CountingAppraiser()
+    limits = Limits(max_queries_per_source=40, concurrency=concurrency)
+    found = list(make_engine(replace(MIXING, give_up=True), appraiser=appraiser, limits=limits).run(SOURCES))
+    alone = make_engine(replace(MIXING, give_up=True), limits=Limits(max_queries_per_source=40, concurrency=1))
+    assert [outcome(s) for s in found] == [outcome(s) for s in alone.run(SOURCES)]
+    if concurrency < VERDICTS_AT_ONCE:
+        assert max(appraiser.batches) <= concurrency
+    else:
+        assert sum(n for n in appraiser.batches if n >= VERDICTS_AT_ONCE) > 0.8 * sum(appraiser.batches)
 
 
 def test_a_targeted_mixture_ends_in_its_rival():
