@@ -26,15 +26,15 @@ def rows_times(rows: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tens
     return product[: len(rows)]
 
 
-def in_full_batches(answer: Callable[[Tensor], Tensor], images: Tensor, batch: int, dim: int = 0) -> Tensor:
+def in_batches(answer: Callable[[Tensor], Tensor], images: Tensor, batch: int, dim: int = 0) -> Tensor:
     """Ask about images (N, C, H, W) in batches that are filled up with black, and join the answers on the CPU.
 
     Args:
-        answer: images (batch, C, H, W) => a tensor with `batch` entries along `dim`.
+        answer: images (n, C, H, W) => a tensor with n entries along `dim`.
         images: N of them; none are asked as one batch of black ones.
-        batch: images per call.
+        batch: images per call; the last one is filled up to a multiple of ROWS, or of `batch` where that is less.
         dim: of the answers, along which the images lie.
     """
     chunks = torch.split(images, batch) if len(images) else [images]
-    answers = [answer(filled(chunk, batch)).cpu() for chunk in chunks]
+    answers = [answer(filled(chunk, min(ROWS, batch))).cpu() for chunk in chunks]
     return torch.cat([a.narrow(dim, 0, len(chunk)) for a, chunk in zip(answers, chunks, strict=True)], dim=dim)

@@ -9,6 +9,7 @@ from latreg.batches import filled, rows_times
 from latreg.classifier.sut import load_sut
 from latreg.generator.pretrained import load_generator
 from latreg.generator.winograd import SAME, UPSAMPLING, WinogradConvolution
+from latreg.validity.vae import load_validity_model
 
 CPU = machine(torch.device("cpu"))
 pytestmark = pytest.mark.xfail(
@@ -51,6 +52,8 @@ def test_shipped_networks(dataset):
     images = generator.synthesize(w).clamp(0, 1)
     for member in (cfg.classifier.weights, *cfg.validity.judge):
         assert_rows_alone_equal(load_sut(member, cfg.dataset), images)
+    assert cfg.validity.vae is not None
+    assert_rows_alone_equal(load_validity_model(cfg.validity.vae, cfg.dataset, 0.99).errors, images)
 
 
 @pytest.mark.parametrize("filtering", [SAME, UPSAMPLING])

@@ -22,7 +22,8 @@ from latreg.search.renderer import Renderer
 from latreg.search.truncation import Truncation
 
 SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
-VERDICTS_AT_ONCE = 16  # at least, unless all live searches wait for one: a judge is shown full batches
+VERDICTS_AT_ONCE = 8  # at least, where there are so many: a judge's batches are filled up to that
+WAITING = 1 / 16  # of the live searches, at most: those that wait fall out of step, which costs shared layers
 Appraise = Callable[[Sequence[Appraisal]], list[Verdict]]
 
 
@@ -175,7 +176,7 @@ class Engine:
     def _round(self, live: list[SourceSearch]) -> None:
         waiting = [search for search in live if isinstance(search.ask, BoundaryPair | Appraisal)]
         querying = [search for search in live if not isinstance(search.ask, BoundaryPair | Appraisal)]
-        if len(waiting) >= VERDICTS_AT_ONCE or not querying:
+        if waiting and len(waiting) >= min(VERDICTS_AT_ONCE, WAITING * len(live)):
             appraisals = [_as_appraisal(search) for search in waiting]
             for search, verdict in zip(waiting, self.appraise(appraisals), strict=True):
                 search.tell(verdict)

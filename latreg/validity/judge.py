@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from latreg.batches import in_full_batches
+from latreg.batches import in_batches
 from latreg.errors import LatregError
 from latreg.interfaces import SUT
 
@@ -24,8 +24,8 @@ class Judge:
 
         Args:
             members: distinct classifiers of the same classes.
-            batch: images per forward pass; a smaller batch is filled up, as the last bits of a network's answer may
-                depend on how many images it is shown at once.
+            batch: images per forward pass; one of a few images is filled up, as the last bits of a network's answer
+                may depend on how many images it is shown at once.
             mirror: each member answers with the mean of its probabilities for an image and for the mirrored one.
 
         Raises:
@@ -49,7 +49,7 @@ class Judge:
         """Images (N, C, H, W) => each member's probabilities (M, N, K), on the CPU."""
         if not len(images):
             return torch.zeros(len(self.members), 0, self.num_classes)
-        return in_full_batches(self._opinions, images, self.batch, dim=1)
+        return in_batches(self._opinions, images, self.batch, dim=1)
 
     def _opinions(self, images: Tensor) -> Tensor:
         views = [images, images.flip(3)] if self.mirror else [images]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg.batches import in_full_batches
+from latreg.batches import in_batches
 from latreg.errors import LatregError
 
 NETS = ("alex", "squeeze")
@@ -25,7 +25,7 @@ class PerceptualDistance:
         Args:
             net: one of NETS.
             device: where it runs.
-            batch: images per forward pass; smaller ones are filled up.
+            batch: images per forward pass; those of a few images are filled up.
             pretrained: with ImageNet weights; without, the numbers mean nothing.
 
         Raises:
@@ -59,7 +59,7 @@ class PerceptualDistance:
     @torch.inference_mode()
     def vectors(self, images: Tensor) -> Tensor:
         """Images => vectors (N, V) on the CPU whose squared distances are LPIPS."""
-        return in_full_batches(self._vectors, images, self._batch)
+        return in_batches(self._vectors, images, self._batch)
 
     def _vectors(self, images: Tensor) -> Tensor:
         images = images.to(self._device).expand(-1, 3, -1, -1)

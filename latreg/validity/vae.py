@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from latreg import weights
-from latreg.batches import in_full_batches
+from latreg.batches import in_batches
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
 
@@ -96,7 +96,7 @@ class ValidityModel:
             id: sha256 of the weights file.
             device: where it runs.
             card: its model card.
-            batch: images per forward pass; smaller ones are filled up.
+            batch: images per forward pass; those of a few images are filled up.
         """
         if not 0 < quantile < 1:
             raise LatregError(f"validity.quantile must lie between 0 and 1, got {quantile}")
@@ -109,7 +109,7 @@ class ValidityModel:
 
     def errors(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] => their mean squared error per pixel (N,), on the CPU."""
-        return in_full_batches(self._errors, images, self.batch)
+        return in_batches(self._errors, images, self.batch)
 
     @torch.inference_mode()
     def _errors(self, images: Tensor) -> Tensor:

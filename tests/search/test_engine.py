@@ -215,17 +215,19 @@ class CountingAppraiser(ScriptedAppraiser):
         return super().__call__(pairs)
 
 
-@pytest.mark.parametrize("concurrency", [5, 200])
-def test_verdicts_are_asked_for_in_full_batches_as_long_as_there_are_enough_searches(concurrency):
-    appraiser = CountingAppraiser()
-    limits = Limits(max_queries_per_source=40, concurrency=concurrency)
-    found = list(make_engine(replace(MIXING, give_up=True), appraiser=appraiser, limits=limits).run(SOURCES))
-    alone = make_engine(replace(MIXING, give_up=True), limits=Limits(max_queries_per_source=40, concurrency=1))
-    assert [outcome(s) for s in found] == [outcome(s) for s in alone.run(SOURCES)]
-    if concurrency < VERDICTS_AT_ONCE:
-        assert max(appraiser.batches) <= concurrency
-    else:
-        assert sum(n for n in appraiser.batches if n >= VERDICTS_AT_ONCE) > 0.8 * sum(appraiser.batches)
+def test_of_many_searches_those_that_want_a_verdict_wait_for_each_other():
+    def run(concurrency):
+        appraiser = CountingAppraiser()
+        limits = Limits(max_queries_per_source=40, concurrency=concurrency)
+        engine = make_engine(replace(MIXING, give_up=True), appraiser=appraiser, limits=limits)
+        sources = [Source(label, z_seed) for z_seed in range(100) for label in range(3)]
+        return [outcome(search) for search in engine.run(sources)], appraiser.batches
+
+    alone, one_by_one = run(1)
+    together, batches = run(200)
+    assert together == alone
+    assert set(one_by_one) == {1}
+    assert sum(n for n in batches if n >= VERDICTS_AT_ONCE) > 0.8 * sum(batches)
 
 
 def test_a_targeted_mixture_ends_in_its_rival():

@@ -68,10 +68,11 @@ def test_opinions_of_each_member():
     assert judge().opinions(IMAGES[:0]).shape == (3, 0, 3)
 
 
-def test_members_always_see_full_batches():
+@pytest.mark.parametrize(("batch", "seen"), [(2, [2, 2, 2]), (3, [3, 3]), (64, [8])])
+def test_members_never_see_a_few_images(batch, seen):
     member = Fixed("a", [1.0, 0.0])
-    assert Judge([member], batch=2)(IMAGES).shape == (5, 2)
-    assert member.batches == [2, 2, 2]
+    assert Judge([member], batch=batch)(IMAGES).shape == (5, 2)
+    assert member.batches == seen
 
 
 def test_an_image_is_judged_alike_in_any_company():
