@@ -83,8 +83,7 @@ def assemble(cfg: Config) -> Parts:
     if judge and sut.id in (member.id for member in judge.members):
         raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
     chunk = cfg.search.chunk or suitable_chunk(generator)
-    layer_sets = getattr(strategy, "layer_sets", ())  # a strategy that mixes
-    renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, layer_sets)
+    renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.layer_sets)
     engine = Engine(
         renderer,
         sut,

@@ -32,7 +32,7 @@ def in_batches(answer: Callable[[Tensor], Tensor], images: Tensor, batch: int, d
     Args:
         answer: images (n, C, H, W) => a tensor with n entries along `dim`.
         images: N of them; none are asked as one batch of black ones.
-        batch: images per call; the last one is filled up to a multiple of ROWS, or of `batch` where that is less.
+        batch: images per call, which are filled up to a multiple of ROWS, or of `batch` where that is less.
         dim: of the answers, along which the images lie.
     """
     chunks = torch.split(images, batch) if len(images) else [images]

@@ -152,6 +152,7 @@ class Strategy(Protocol):
     """A search over one source, written as a coroutine. The engine runs many at once, so it must not keep state."""
 
     needs_accepted: bool  # False = also run on sources that fail the baseline gate
+    layer_sets: Sequence[Sequence[int]]  # layers that its mixtures replace, () = it does not mix
 
     def search(self, source: Source, start: Evaluation) -> Coroutine[Ask, Tell, None]:
         """Ask from the evaluated source on; return when there is nothing more to try."""

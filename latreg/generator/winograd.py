@@ -89,12 +89,8 @@ def _split_same(x: Tensor, dim: int) -> list[Tensor]:
 def _join_same(products: Sequence[Tensor], dim: int) -> Tensor:
     p0, p1, p2, p3, p4, p5 = products
     y = _empty_like(p0, dim, TILE * p0.shape[dim])
-    y0, y1, y2, y3 = torch.unflatten(y, dim, (-1, TILE)).unbind(dim + 1)
-    a, b, c, d = p1 + p2, p1 - p2, p3 + p4, p3 - p4
-    torch.add(p0 + a, c, out=y0)
-    torch.add(b, d, alpha=2, out=y1)
-    torch.add(a, c, alpha=4, out=y2)
-    torch.add(b.add_(p5), d, alpha=8, out=y3)
+    tiles = torch.unflatten(y, dim, (-1, TILE)).unbind(dim + 1)
+    _join_points(tiles, p0, (p1 + p2, p1 - p2), (p3 + p4, p3 - p4), p5)
     return y
 
 
@@ -111,15 +107,27 @@ def _join_upsampling(products: Sequence[Tensor], dim: int) -> Tensor:
     size = 2 * odd.shape[dim]
     y = _empty_like(odd, dim, size + 1)
     at_even, at_odd = torch.unflatten(y.narrow(dim, 0, size), dim, (-1, TILE, 2)).unbind(dim + 2)
-    y0, y1, y2, y3 = at_even.unbind(dim + 1)
-    a, b = p1 + p2, p1 - p2
-    torch.add(p0 + a, p3, out=y0)
-    torch.add(b, p3, alpha=2, out=y1)
-    torch.add(a, p3, alpha=4, out=y2)
-    torch.add(b.add_(p4), p3, alpha=8, out=y3)
+    _join_points(at_even.unbind(dim + 1), p0, (p1 + p2, p1 - p2), (p3, p3), p4)
     at_odd.copy_(torch.unflatten(odd, dim, (-1, TILE)))
     y.narrow(dim, -1, 1).copy_(last)
     return y
+
+
+def _join_points(
+    results: Sequence[Tensor], zero: Tensor, ones: tuple[Tensor, Tensor], twos: tuple[Tensor, Tensor], infinity: Tensor
+) -> None:
+    """Fill in the four results of all tiles: the i-th is the sum of the points' products times the points to the i.
+
+    Args:
+        results: where they go.
+        zero, infinity: products at these points; the latter counts in the last result only.
+        ones, twos: those at 1 and -1, and at 2 and -2: their sums, then their differences. Those of `ones` are used up.
+    """
+    (even, odd), (even2, odd2) = ones, twos
+    torch.add(zero + even, even2, out=results[0])
+    torch.add(odd, odd2, alpha=2, out=results[1])
+    torch.add(even, even2, alpha=4, out=results[2])
+    torch.add(odd.add_(infinity), odd2, alpha=8, out=results[3])
 
 
 def _padded(x: Tensor, dim: int, before: int, after: int) -> Tensor:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from latreg.batches import ROWS
 from latreg.images import to_unit
 from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Source, Strategy, Tell, Verdict
 from latreg.search.criteria import BaselineGate
@@ -22,7 +23,7 @@ from latreg.search.renderer import Renderer
 from latreg.search.truncation import Truncation
 
 SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
-VERDICTS_AT_ONCE = 8  # at least, where there are so many: a judge's batches are filled up to that
+VERDICTS_AT_ONCE = ROWS  # at least, where there are so many: a judge's batches are filled up to that
 WAITING = 1 / 16  # of the live searches, at most: those that wait fall out of step, which costs shared layers
 Appraise = Callable[[Sequence[Appraisal]], list[Verdict]]
 

@@ -21,6 +21,7 @@ class RandomTruncation:
     bisection_steps: int = 12
     name: str = "random"
     needs_accepted: bool = True
+    layer_sets: Sequence[Sequence[int]] = ()
 
     def search(self, source: Source, start: Evaluation) -> Search[None]:
         last = (start.proposal.psi, start)

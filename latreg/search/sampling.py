@@ -1,5 +1,6 @@
 """Baseline without a search: draw sources and count those the SUT gets wrong."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from latreg.interfaces import BoundaryPair, Evaluation, Source
@@ -12,6 +13,7 @@ class Sampling:
 
     name: str = "sampling"
     needs_accepted: bool = False
+    layer_sets: Sequence[Sequence[int]] = ()
 
     def search(self, source: Source, start: Evaluation) -> Search[None]:
         if start.flipped:
