@@ -8,7 +8,6 @@ from benchmarks.measure import machine
 from latreg.batches import filled, rows_times
 from latreg.classifier.sut import load_sut
 from latreg.generator.pretrained import load_generator
-from latreg.generator.winograd import SAME, UPSAMPLING, WinogradConvolution
 from latreg.validity.vae import load_validity_model
 
 CPU = machine(torch.device("cpu"))
@@ -54,9 +53,3 @@ def test_shipped_networks(dataset):
         assert_rows_alone_equal(load_sut(member, cfg.dataset), images)
     assert cfg.validity.vae is not None
     assert_rows_alone_equal(load_validity_model(cfg.validity.vae, cfg.dataset, 0.99).errors, images)
-
-
-@pytest.mark.parametrize("filtering", [SAME, UPSAMPLING])
-def test_winograd(filtering):
-    torch.manual_seed(0)
-    assert_rows_alone_equal(WinogradConvolution(torch.randn(256, 256, 3, 3), filtering), torch.randn(17, 16, 16, 256))

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from latreg import weights
 from latreg.batches import filled
-from latreg.classifier.folding import folded
 from latreg.classifier.networks import Classifier, build
+from latreg.classifier.optimized import optimized
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
 from latreg.images import ImageSet, to_unit
@@ -31,7 +31,7 @@ class TorchSUT:
 
     def __init__(self, network: Classifier, id: str, device: torch.device, card: dict[str, Any]) -> None:
         self.network = network.to(device).eval().requires_grad_(False)
-        self._folded = folded(self.network)
+        self._optimized = optimized(self.network)
         self.channels = network.channels
         self.num_classes = network.num_classes
         self.id = id
@@ -46,7 +46,7 @@ class TorchSUT:
             LatregError: the images have other channels, are no floats, or leave [0, 1].
         """
         check_images(images, self.channels)
-        logits: Tensor = self._folded(filled(images.to(self.device)))
+        logits: Tensor = self._optimized(filled(images.to(self.device)))
         return logits[: len(images)].softmax(dim=1)
 
 

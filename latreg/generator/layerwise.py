@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg.batches import filled, rows_times
+from latreg.batches import rows_times
+from latreg.convolution.winograd import SameConvolution, UpsamplingConvolution
 from latreg.generator.layers import SQRT2, FullyConnectedLayer, SynthesisLayer
 from latreg.generator.networks import SynthesisBlock, SynthesisNetwork
-from latreg.generator.winograd import SAME, UPSAMPLING, WinogradConvolution
 
 Tensors = tuple[Tensor, ...]  # batched in dimension 0
-Convolve = Callable[[Tensor], Tensor]
+Convolve = Callable[[Tensor, Tensor], Tensor]  # maps (N, H, W, C) and the scales of their channels (N, C) => maps
 
 
 class LayerwiseSynthesis:
@@ -125,7 +125,7 @@ class _Convolution(_ModulatedConvolution):
 
     def respond(self, state: Tensors, w: Tensor) -> Tensors:
         styles = self._styles(w)
-        return self._convolve(state[0].mul_(styles[:, None, None, :])), styles
+        return self._convolve(state[0], styles), styles
 
 
 class _Skip:
@@ -161,31 +161,26 @@ def _doubling(kernel: Tensor, side: int) -> Tensor:
 
 
 def _plain_convolution(layer: SynthesisLayer) -> Convolve:
-    if SAME.suits(layer.weight, layer.resolution):
-        return WinogradConvolution(layer.weight, SAME)
+    if layer.weight.device.type == "cpu":
+        return SameConvolution(layer.weight)
     weight = layer.weight.contiguous(memory_format=torch.channels_last)
-    return _never_one(lambda x: F.conv2d(x.permute(0, 3, 1, 2), weight, padding=1).permute(0, 2, 3, 1))
+    return lambda x, scale: F.conv2d(_scaled(x, scale), weight, padding=1).permute(0, 2, 3, 1)
 
 
 def _upsampling_convolution(layer: SynthesisLayer) -> Convolve:
+    if layer.weight.device.type == "cpu":
+        return UpsamplingConvolution(layer.weight, layer.resample_filter.sum(dim=0) * 2)
     channels = len(layer.weight)
-    wide = UPSAMPLING.suits(layer.weight, layer.resolution // 2)
-    spread = WinogradConvolution(layer.weight, UPSAMPLING) if wide else _transposed(layer.weight)
+    weight = layer.weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
     kernel = (layer.resample_filter * 4).expand(channels, 1, 4, 4).contiguous()
 
-    def convolve(x: Tensor) -> Tensor:
-        y = spread(x).permute(0, 3, 1, 2)
+    def convolve(x: Tensor, scale: Tensor) -> Tensor:
+        y = F.conv_transpose2d(_scaled(x, scale), weight, stride=2)
         return F.conv2d(y, kernel, padding=1, groups=channels).permute(0, 2, 3, 1)
 
     return convolve
 
 
-def _transposed(weight: Tensor) -> Convolve:
-    """(N, H, W, C) => (N, 2 H + 1, 2 W + 1, C'): the zeros between the inputs and the 3x3 convolution."""
-    weight = weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
-    return _never_one(lambda x: F.conv_transpose2d(x.permute(0, 3, 1, 2), weight, stride=2).permute(0, 2, 3, 1))
-
-
-def _never_one(convolve: Convolve) -> Convolve:
-    """One image alone is convolved otherwise than beside others, and would come out with other last bits."""
-    return lambda x: convolve(x) if len(x) > 1 else convolve(filled(x, 2))[:1]
+def _scaled(x: Tensor, scale: Tensor) -> Tensor:
+    """As (N, C, H, W), in the same memory."""
+    return x.mul_(scale[:, None, None, :]).permute(0, 3, 1, 2)

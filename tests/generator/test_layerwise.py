@@ -21,7 +21,7 @@ def make_network(resolution=32, channels=3, width=16, clamp=None):
 
 @pytest.mark.parametrize("arguments", [{}, {"resolution": 8, "channels": 1}, {"clamp": 0.5}, {"width": 64}])
 def test_images_are_those_of_the_network(arguments):
-    """Width 64 has 256 channels up to 8x8, which brings Winograd in; a clamp of 0.5 bites."""
+    """A clamp of 0.5 bites."""
     network = make_network(**arguments)
     ws = torch.randn(3, network.num_ws, 5)
     torch.testing.assert_close(LayerwiseSynthesis(network)(ws), network(ws) * 0.5 + 0.5, **TOLERANCE)
@@ -41,7 +41,7 @@ def test_responses_are_affine_in_w():
         ends = [synthesis.respond(layer, copies(state), w[i]) for i in range(2)]
         middle = synthesis.respond(layer, copies(state), w[0].lerp(w[1], 0.3))
         for a, b, response in zip(*ends, middle, strict=True):
-            torch.testing.assert_close(response, a.lerp(b, 0.3), **TOLERANCE)
+            torch.testing.assert_close(response, a.lerp(b, 0.3), atol=5e-6 * float(response.abs().max()), rtol=0)
         state = synthesis.advance(layer, ends[0])
     assert len(state) == 1
 
