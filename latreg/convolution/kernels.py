@@ -10,6 +10,7 @@ outputs are filled up to a multiple of COLUMNS and cut into panels.
 Compiled code is kept on disk, and compiled anew when this file changes: so all of it has to stay in this one.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -35,7 +36,16 @@ f32 = np.float32
 R, R2 = f32(0.5**0.5), f32(2**0.5)
 
 _compiled = njit(nogil=True, error_model="numpy", fastmath={"contract"})
-_kept = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)
+
+
+def _kept(function: Callable[..., None]) -> Callable[..., None]:
+    """Compiled, and kept on disk where there is a place for it."""
+    kept: Callable[..., None]
+    try:
+        kept = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=True)(function)
+    except RuntimeError:  # neither the folder of the package nor that of the user can be written
+        kept = _compiled(function)
+    return kept
 
 
 # ---- Convolutions

@@ -121,7 +121,7 @@ class _Convolution(_ModulatedConvolution):
 
     def __init__(self, layer: SynthesisLayer) -> None:
         super().__init__(layer)
-        self._convolve = _upsampling_convolution(layer) if layer.upsample else _plain_convolution(layer)
+        self._convolve = _fast_convolution(layer) if layer.weight.device.type == "cpu" else _convolution(layer)
 
     def respond(self, state: Tensors, w: Tensor) -> Tensors:
         styles = self._styles(w)
@@ -160,16 +160,18 @@ def _doubling(kernel: Tensor, side: int) -> Tensor:
     return F.conv_transpose1d(units, taps[None, None], stride=2, padding=1)[:, 0].t().contiguous()
 
 
-def _plain_convolution(layer: SynthesisLayer) -> Convolve:
-    if layer.weight.device.type == "cpu":
-        return SameConvolution(layer.weight)
-    weight = layer.weight.contiguous(memory_format=torch.channels_last)
-    return lambda x, scale: F.conv2d(_scaled(x, scale), weight, padding=1).permute(0, 2, 3, 1)
-
-
-def _upsampling_convolution(layer: SynthesisLayer) -> Convolve:
-    if layer.weight.device.type == "cpu":
+def _fast_convolution(layer: SynthesisLayer) -> Convolve:
+    """For CPUs."""
+    if layer.upsample:
         return UpsamplingConvolution(layer.weight, layer.resample_filter.sum(dim=0) * 2)
+    return SameConvolution(layer.weight)
+
+
+def _convolution(layer: SynthesisLayer) -> Convolve:
+    """For any device. The maps are overwritten."""
+    if not layer.upsample:
+        weight = layer.weight.contiguous(memory_format=torch.channels_last)
+        return lambda x, scale: F.conv2d(_scaled(x, scale), weight, padding=1).permute(0, 2, 3, 1)
     channels = len(layer.weight)
     weight = layer.weight.transpose(0, 1).contiguous(memory_format=torch.channels_last)
     kernel = (layer.resample_filter * 4).expand(channels, 1, 4, 4).contiguous()

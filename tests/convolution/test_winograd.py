@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from numba.core.caching import CacheImpl
 
-from latreg.convolution import winograd
+from latreg.convolution import kernels, winograd
 from latreg.convolution.winograd import SameConvolution, UpsamplingConvolution
 from latreg.generator.layers import binomial_filter, filter2d
 
@@ -80,3 +81,13 @@ def test_other_layouts_in_memory(make, directly):
     weight = torch.randn(4, 6, 3, 3)
     x, scale = torch.randn(6, 8, 8, 2).permute(3, 1, 2, 0), torch.rand(6, 2).t()
     assert torch.equal(make(weight)(x, scale), make(weight)(x.contiguous(), scale.contiguous()))
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch):
+    def set_to_one(values):
+        values[0] = 1
+
+    values = torch.zeros(1).numpy()
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    kernels._kept(set_to_one)(values)
+    assert values[0] == 1

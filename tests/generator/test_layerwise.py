@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from latreg.generator import layerwise
 from latreg.generator.layers import binomial_filter, upsample2x
 from latreg.generator.layerwise import LayerwiseSynthesis, _doubling
 from latreg.generator.networks import SynthesisNetwork
@@ -25,6 +26,16 @@ def test_images_are_those_of_the_network(arguments):
     network = make_network(**arguments)
     ws = torch.randn(3, network.num_ws, 5)
     torch.testing.assert_close(LayerwiseSynthesis(network)(ws), network(ws) * 0.5 + 0.5, **TOLERANCE)
+
+
+def test_the_convolutions_for_other_devices(monkeypatch):
+    network = make_network()
+    ws = torch.randn(3, network.num_ws, 5)
+    fast = LayerwiseSynthesis(network)(ws)
+    monkeypatch.setattr(layerwise, "_fast_convolution", layerwise._convolution)
+    images = LayerwiseSynthesis(network)(ws)
+    torch.testing.assert_close(images, fast, **TOLERANCE)
+    assert not torch.equal(images, fast)
 
 
 def copies(state):
