@@ -51,14 +51,19 @@ class SameConvolution:
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         weight = weight.detach()
-        self._outputs = len(weight)
+        self._outputs, self._inputs = weight.shape[:2]
         self._weights = _packed(_transformed(weight, SAME_KERNEL))
         self._bias = _array(torch.zeros(len(weight)) if bias is None else bias.detach())
 
     def __call__(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
-        """x (N, H, W, I), scale (N, I), None = 1 => (N, H, W, O)."""
+        """x (N, H, W, I), scale (N, I), None = 1 => (N, H, W, O).
+
+        Raises:
+            ValueError: x or scale have another shape.
+        """
+        scale = x.new_ones((len(x), self._inputs)) if scale is None else scale
+        _check(x, scale, self._inputs)
         y = x.new_empty((*x.shape[:3], self._outputs))
-        scale = x.new_ones((len(x), x.shape[3])) if scale is None else scale
         _run(kernels.same, x, scale, self._weights, self._bias, y)
         return y
 
@@ -73,7 +78,7 @@ class UpsamplingConvolution:
 
     def __init__(self, weight: Tensor, taps: Tensor) -> None:
         weight = weight.detach()
-        self._outputs = len(weight)
+        self._outputs, self._inputs = weight.shape[:2]
         self._taps = _array(taps)
         even, odd = slice(0, kernels.EVEN_POINTS), slice(kernels.EVEN_POINTS, None)
         w = _transformed(weight, UPSAMPLING_KERNEL)
@@ -83,8 +88,15 @@ class UpsamplingConvolution:
         )
 
     def __call__(self, x: Tensor, scale: Tensor) -> Tensor:
-        """x (N, H, W, I), H and W multiples of 4, scale (N, I) => (N, 2 H, 2 W, O)."""
+        """x (N, H, W, I), H and W multiples of 4, scale (N, I) => (N, 2 H, 2 W, O).
+
+        Raises:
+            ValueError: x or scale have another shape.
+        """
+        _check(x, scale, self._inputs)
         n, height, width, _ = x.shape
+        if height % TILE or width % TILE:
+            raise ValueError(f"expected maps whose sides are multiples of {TILE}, got {height} x {width}")
         y = x.new_empty((n, 2 * height, 2 * width, self._outputs))
         _run(kernels.upsampling, x, scale, self._weights, self._taps, y)
         return y
@@ -115,6 +127,13 @@ def _filled(weights: Tensor) -> Tensor:
 def _array(x: Tensor) -> Array:
     array: Array = x.float().contiguous().numpy()
     return array
+
+
+def _check(x: Tensor, scale: Tensor, inputs: int) -> None:
+    """Compiled code would read beyond them."""
+    if x.ndim != 4 or x.shape[3] != inputs or scale.shape != (len(x), inputs):
+        expected = f"expected maps (N, H, W, {inputs}) and scales (N, {inputs})"
+        raise ValueError(f"{expected}, got {tuple(x.shape)} and {tuple(scale.shape)}")
 
 
 def _run(kernel: Callable[..., None], x: Tensor, scale: Tensor, weights: object, rest: Array, y: Tensor) -> None:

@@ -83,6 +83,18 @@ def test_other_layouts_in_memory(make, directly):
     assert torch.equal(make(weight)(x, scale), make(weight)(x.contiguous(), scale.contiguous()))
 
 
+@both
+@pytest.mark.parametrize(("maps", "scales"), [((2, 8, 8, 5), (2, 5)), ((2, 8, 8, 6), (1, 6)), ((8, 8, 6), (8, 6))])
+def test_other_shapes_are_refused(make, directly, maps, scales):
+    with pytest.raises(ValueError, match=r"expected maps \(N, H, W, 6\) and scales \(N, 6\), got"):
+        make(torch.randn(4, 6, 3, 3))(torch.zeros(maps), torch.zeros(scales))
+
+
+def test_upsampling_takes_whole_tiles():
+    with pytest.raises(ValueError, match="multiples of 4, got 8 x 6"):
+        upsampling(torch.randn(4, 6, 3, 3))(torch.zeros(1, 8, 6, 6), torch.zeros(1, 6))
+
+
 def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch):
     def set_to_one(values):
         values[0] = 1
