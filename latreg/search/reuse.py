@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from latreg.allocation import give_back_freed_memory
 from latreg.search.recipes import Prefix, Request, blends, cut, prefix, replaced, unmixed
 
 Tensors = tuple[Tensor, ...]  # batched in dimension 0
@@ -39,6 +40,7 @@ class LayerwiseGenerator(Protocol):
 
 CPU_BYTES = 768 * 2**20
 CUDA_SHARE = 0.25  # of the memory of a GPU
+TURNOVER = 4 * CPU_BYTES  # that is forgotten until the holes it leaves are given back
 
 
 def memory_bytes(device: torch.device) -> int:
@@ -61,6 +63,7 @@ class Memory:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.size = 0
+        self._forgotten = 0  # bytes since memory was given back
         self._entries: OrderedDict[Key, Tensors] = OrderedDict()
 
     def __contains__(self, key: Key) -> bool:
@@ -79,7 +82,12 @@ class Memory:
         self._entries[key] = tuple(tensor.clone() for tensor in value)
         self.size += _bytes(value)
         while self.size > self.capacity:
-            self.size -= _bytes(self._entries.popitem(last=False)[1])
+            forgotten = _bytes(self._entries.popitem(last=False)[1])
+            self.size -= forgotten
+            self._forgotten += forgotten
+        if self._forgotten > TURNOVER:
+            give_back_freed_memory()
+            self._forgotten = 0
 
 
 class ReusingSynthesis:
