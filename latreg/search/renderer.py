@@ -13,7 +13,7 @@ from latreg.search.latent import layer_mask, mix, truncate
 from latreg.search.recipes import Request, partner_of
 from latreg.search.reuse import LayerwiseGenerator, Memory, ReusingSynthesis, memory_bytes
 
-CACHED_LATENTS = 50_000  # at 128 floats each, 25 MB
+CACHED_LATENTS = 10_000  # some 5 KB each, as a z that is mapped alone is mapped in a batch of 8
 
 
 _RANDOM = np.random.RandomState(0)  # seeded anew for each z, for a new one takes twenty times as long
