@@ -19,8 +19,8 @@ import torch
 from benchmarks.cases import Case, cifar512, configured_strategy, small
 from benchmarks.contest import Workload, contest
 from benchmarks.measure import Clock, convolution_peak, machine
-from latreg.allocation import keep_freed_memory
-from latreg.metrics import aligned
+from latreg.compute.memory import keep_freed_memory
+from latreg.measures.metrics import aligned
 
 ROUNDS = 7  # of the measurement of the synthesis alone
 COLUMNS = (

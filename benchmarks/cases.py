@@ -11,14 +11,14 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from latreg.assembly import suitable_chunk, suitable_concurrency
 from latreg.classifier.networks import Classifier, build
 from latreg.classifier.sut import TorchSUT, load_sut
 from latreg.config import Config, SearchConfig, conf_dir, register
+from latreg.data.images import to_unit
 from latreg.generator.networks import GeneratorNetwork, SynthesisBlock
 from latreg.generator.pretrained import StyleGAN2, load_generator, network_arguments
-from latreg.images import to_unit
 from latreg.interfaces import Appraisal, Proposal, Source, Strategy, Verdict
+from latreg.jobs.assembly import suitable_chunk, suitable_concurrency
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 from latreg.validity.similarity import relative_l2, ssim

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latreg.classifier.networks import Classifier
+from latreg.data.images import quantize, to_unit
 from latreg.generator.layers import SynthesisLayer, ToRGBLayer
 from latreg.generator.networks import GeneratorNetwork, SynthesisBlock, SynthesisNetwork
-from latreg.images import quantize, to_unit
 from latreg.interfaces import Appraisal, BoundaryPair, Evaluation, Proposal, Source, Strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Appraise, SourceSearch

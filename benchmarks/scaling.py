@@ -17,12 +17,12 @@ import torch
 from benchmarks.cases import Case, configured, configured_strategy, small
 from benchmarks.contest import Workload, make_engine
 from benchmarks.measure import Clock, machine
-from latreg.allocation import keep_freed_memory
-from latreg.assembly import suitable_chunk
+from latreg.compute.memory import keep_freed_memory
 from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.pretrained import StyleGAN2, network_arguments
 from latreg.interfaces import Proposal
-from latreg.metrics import aligned
+from latreg.jobs.assembly import suitable_chunk
+from latreg.measures.metrics import aligned
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 

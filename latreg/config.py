@@ -27,7 +27,7 @@ def conf_dir() -> str:
 
 @dataclass
 class DatasetConfig:
-    """A labelled image data set. What of it is not given is read from the data by `latreg.data.complete`."""
+    """A labelled image data set. What of it is not given is read from the data by `latreg.data.splits.complete`."""
 
     name: str = MISSING
     path: str | None = None  # a folder or a hub name, taken as it is; null = `folder` below $LATREG_DATA, else `hub`

@@ -17,11 +17,11 @@ import numpy as np
 
 from latreg.config import Config, load_run_config
 from latreg.errors import LatregError
-from latreg.faults import read_faults
-from latreg.files import check_empty, writing
 from latreg.interfaces import BoundaryRecord
-from latreg.records import encode_png
-from latreg.runfolder import read_status
+from latreg.runs.faults import read_faults
+from latreg.runs.files import check_empty, writing
+from latreg.runs.folder import read_status
+from latreg.runs.records import encode_png
 
 COLUMNS = ["z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "first_margin"]
 COLUMNS += ["ssim", "l2_rel", "judge_votes", "sut_id", "generator_id", "judge_id"]

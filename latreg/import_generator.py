@@ -12,13 +12,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from latreg import weights
 from latreg.errors import LatregError
-from latreg.files import writing
 from latreg.generator.class_means import W_AVG_SAMPLES, class_means
 from latreg.generator.importing.stylegan2 import generator_of, half_precision_blocks, read_network
 from latreg.generator.importing.values import read_pickle
 from latreg.generator.networks import GeneratorNetwork
+from latreg.runs.files import writing
+from latreg.zoo import weights
 
 # What a value of another kind than expected may raise.
 MISLAID = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError)

@@ -47,6 +47,9 @@ class SUT(Protocol):
         ...
 
 
+CHOSEN_FROM = 2**24  # above the first z_seed: from here on sources are chosen because the SUT is unsure, not drawn
+
+
 @dataclass(frozen=True)
 class Source:
     """A starting point: the class and the seed of its latent z."""

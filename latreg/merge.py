@@ -8,15 +8,17 @@ from pathlib import Path
 
 import torch
 
-from latreg import metrics, records, strips
-from latreg.assembly import load_judge, make_sources
 from latreg.config import Config, load_run_config, with_defaults
 from latreg.errors import LatregError
-from latreg.files import check_empty, writing
 from latreg.interfaces import BoundaryRecord, Source
-from latreg.runfolder import RunFolder, differences, read_config, read_sources, read_status, write_sources
-from latreg.scoring import score
+from latreg.jobs.scoring import score
+from latreg.jobs.sources import make_sources, read_sources, write_sources
+from latreg.measures import metrics
+from latreg.runs import records, strips
+from latreg.runs.files import check_empty, writing
+from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.validity.judge import Judge
+from latreg.validity.loading import load_judge
 
 MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
 

@@ -15,12 +15,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from latreg import records
-from latreg.assembly import Parts, assemble
 from latreg.config import load_run_config
+from latreg.data.images import to_unit
 from latreg.errors import LatregError
-from latreg.images import to_unit
 from latreg.interfaces import BoundaryRecord
+from latreg.jobs.assembly import Parts, assemble
+from latreg.runs import records
 from latreg.search.outcome import saved_images
 
 TOLERANCE = 1  # levels of 256: rounding may differ between batch sizes and machines

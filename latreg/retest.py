@@ -22,15 +22,15 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from latreg.assembly import make_device
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import predictions
+from latreg.compute.device import make_device
 from latreg.config import Config, conf_dir, load_run_config
 from latreg.errors import LatregError
-from latreg.faults import read_faults
-from latreg.files import replacing
-from latreg.metrics import aligned, wilson
-from latreg.probe import check_sut
+from latreg.jobs.sut_check import check_sut
+from latreg.measures.metrics import aligned, wilson
+from latreg.runs.faults import read_faults
+from latreg.runs.files import replacing
 
 SETTINGS = ("classifier", "device")  # what may be set; all else is the run's
 

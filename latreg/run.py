@@ -31,7 +31,7 @@ OmegaConf.register_new_resolver("run_time", run_time, use_cache=True, replace=Tr
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
 def main(cfg: DictConfig) -> None:
     """Run one job; a user's mistake ends it with one sentence (HYDRA_FULL_ERROR=1 for the traceback)."""
-    from latreg import stages  # imports torch, which --help and a misspelt key need not wait for
+    from latreg.jobs import stages  # imports torch, which --help and a misspelt key need not wait for
 
     folder = HydraConfig.get().runtime.output_dir
     try:

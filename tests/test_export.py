@@ -14,9 +14,9 @@ from PIL import Image
 
 from latreg import export
 from latreg.config import conf_dir, register
-from latreg.images import load_probe
-from latreg.records import write_part
-from tests.example_records import image, pair, record
+from latreg.data.images import load_probe
+from latreg.runs.records import write_part
+from tests.helpers.example_records import image, pair, record
 
 register()
 

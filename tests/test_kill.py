@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from latreg.records import part_paths, read_part, read_records
-from latreg.runfolder import read_status
-from tests.same_records import assert_same
+from latreg.runs.folder import read_status
+from latreg.runs.records import part_paths, read_part, read_records
+from tests.helpers.same_records import assert_same
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from latreg import merge
-from latreg.records import read_records
-from tests.same_records import assert_same
+from latreg.runs.records import read_records
+from tests.helpers.same_records import assert_same
 
 SEARCH = ["+experiment=mnist_random", "search.sources_per_class=1", "search.classes=[2,3,8]", "device=cpu"]
 SEARCH += ["search.max_queries_per_source=30", "classifier.probe_images=0", "tracking=disabled", "resume=true"]

@@ -10,8 +10,8 @@ from latreg import replay, retest
 from latreg.classifier.networks import build
 from latreg.classifier.sut import load_sut
 from latreg.config import DatasetConfig
-from latreg.records import read_records
-from latreg.weights import load, resolve
+from latreg.runs.records import read_records
+from latreg.zoo.weights import load, resolve
 
 TINY = ("+experiment=mnist_random", "search.sources_per_class=3", "search.classes=[2,8]", "device=cpu")
 TINY += ("search.max_queries_per_source=30", "search.part_size=1")

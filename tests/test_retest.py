@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 
 from latreg import retest
 from latreg.config import conf_dir, register
-from latreg.images import load_probe
-from latreg.records import write_part
-from latreg.weights import probe_path, resolve, sha256
-from tests.example_records import pair, record
+from latreg.data.images import load_probe
+from latreg.runs.records import write_part
+from latreg.zoo.weights import probe_path, resolve, sha256
+from tests.helpers.example_records import pair, record
 
 register()
 SUT = ("classifier=cnn", "device=cpu")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from latreg import merge
-from latreg.records import part_paths, read_records, write_part
-from latreg.runfolder import PROBE_BYTES, read_status
-from tests.same_records import assert_same
+from latreg.runs.folder import PROBE_BYTES, read_status
+from latreg.runs.records import part_paths, read_records, write_part
+from tests.helpers.same_records import assert_same
 
 SEARCH = ("+experiment=mnist_random", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
 SEARCH += ("classifier.probe_images=0", "search.part_size=2")

@@ -12,8 +12,8 @@ import pytest
 from filelock import FileLock
 
 from latreg import merge, replay
-from latreg.records import read_records, write_part
-from latreg.weights import load, read_card, resolve, save
+from latreg.runs.records import read_records, write_part
+from latreg.zoo.weights import load, read_card, resolve, save
 
 TINY = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
 SEARCHES = ["mnist_random", "mnist_mixing", "mnist_hunt", "mnist_sampling"]
@@ -303,5 +303,5 @@ class TestMergeRefuses:
 
 def test_a_search_does_not_wait_for_lightning():
     """Importing it, or torchmetrics, takes each process of a search seconds."""
-    code = "import sys, latreg.stages, latreg.searching; print({'lightning', 'torchmetrics'} & set(sys.modules))"
+    code = "import sys, latreg.jobs.stages, latreg.jobs.search; print({'lightning', 'torchmetrics'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "set()\n"

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latreg.config import DatasetConfig
-from latreg.data import load_images, resolve_source
-from latreg.images import pad_to, to_unit
-from latreg.weights import sha256
+from latreg.data.images import pad_to, to_unit
+from latreg.data.splits import load_images, resolve_source
+from latreg.zoo.weights import sha256
 
 Z_DIM, W_DIM, CLASSES = 16, 128, 10
 

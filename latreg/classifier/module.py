@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from latreg.classifier.augment import cutout, random_affine
 from latreg.classifier.networks import UnscaledBatchNorm2d, build
-from latreg.images import to_unit
+from latreg.data.images import to_unit
 
 log = logging.getLogger(__name__)
 

@@ -220,8 +220,20 @@ def build(network: str, channels: int, num_classes: int, network_args: dict[str,
 
 
 def _conv_bn(before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+    narrow = kernel == 1 and stride > 1 and min(before, after) < 8
+    layer = _NarrowPointwiseConv2d if narrow else nn.Conv2d
+    conv = layer(before, after, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(after))
+
+
+class _NarrowPointwiseConv2d(nn.Conv2d):
+    """A 1x1 convolution that drops rows and columns before, not on the way.
+
+    With a stride, fewer than 8 channels and no AVX512, the gradient of torch 2.13 (oneDNN) writes beyond its memory.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight, self.bias)
 
 
 def _identity_conv(before: int, after: int) -> nn.Conv2d:

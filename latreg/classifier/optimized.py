@@ -5,7 +5,7 @@ import copy
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from latreg.convolution.winograd import SameConvolution
+from latreg.compute.winograd import SameConvolution
 
 MIN_CHANNELS = 16  # of the input; with fewer there is nothing to win
 

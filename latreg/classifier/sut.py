@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latreg import weights
-from latreg.batches import filled
 from latreg.classifier.networks import Classifier, build
 from latreg.classifier.optimized import optimized
+from latreg.compute.batches import filled
 from latreg.config import DatasetConfig
+from latreg.data.images import ImageSet, to_unit
 from latreg.errors import LatregError
-from latreg.images import ImageSet, to_unit
 from latreg.interfaces import SUT
+from latreg.zoo import weights
 
 KIND = "classifier"  # what the description in a weights file says it is
 

@@ -11,18 +11,18 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
 
-from latreg import weights
 from latreg.classifier.module import ClassifierModule
 from latreg.classifier.networks import Classifier
 from latreg.classifier.sut import KIND, TorchSUT, accuracy
 from latreg.config import Config
-from latreg.datamodule import DataModule
+from latreg.data.images import ImageSet, to_unit
 from latreg.errors import LatregError
-from latreg.files import writing
-from latreg.fitting import fit
-from latreg.images import ImageSet, to_unit
-from latreg.metrics import wilson
-from latreg.provenance import command, versions
+from latreg.measures.metrics import wilson
+from latreg.runs.files import writing
+from latreg.runs.provenance import command, versions
+from latreg.training.datamodule import DataModule
+from latreg.training.fitting import fit
+from latreg.zoo import weights
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from latreg.checkpoints import read_checkpoint
 from latreg.errors import LatregError
-from latreg.files import replacing
+from latreg.runs.files import replacing
+from latreg.training.checkpoints import read_checkpoint
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg.batches import rows_times
-from latreg.convolution.winograd import SameConvolution, UpsamplingConvolution
+from latreg.compute.batches import rows_times
+from latreg.compute.winograd import SameConvolution, UpsamplingConvolution
 from latreg.generator.layers import SQRT2, FullyConnectedLayer, SynthesisLayer
 from latreg.generator.networks import SynthesisBlock, SynthesisNetwork
 

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
-from latreg.checkpoints import is_finite, last_good
 from latreg.errors import LatregError
 from latreg.generator.augment import AdaptiveAugment
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.networks import Discriminator, GeneratorNetwork
 from latreg.generator.precision import LowerPrecision
 from latreg.generator.projected import ProjectedDiscriminator
+from latreg.training.checkpoints import is_finite, last_good
 
 Seen = Tensor | list[Tensor]  # augmented images, or feature maps of them
 

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg import weights
-from latreg.batches import filled
+from latreg.compute.batches import filled
 from latreg.config import DatasetConfig, GeneratorConfig
 from latreg.errors import LatregError
 from latreg.generator.layerwise import LayerwiseSynthesis, Tensors
 from latreg.generator.networks import GeneratorNetwork
+from latreg.zoo import weights
 
 
 class StyleGAN2:

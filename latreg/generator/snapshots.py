@@ -15,7 +15,6 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
-from latreg import weights
 from latreg.errors import LatregError
 from latreg.generator.class_means import measure_w_avg
 from latreg.generator.module import StyleGAN2Module
@@ -24,8 +23,11 @@ from latreg.generator.pretrained import StyleGAN2
 from latreg.interfaces import Proposal, Source
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
+from latreg.zoo import weights
 
 log = logging.getLogger(__name__)
+
+Score = Callable[[StyleGAN2], dict[str, float]]
 
 KIND = "generator"  # what the description in a weights file says it is
 
@@ -46,7 +48,7 @@ class Snapshots(Callback):
         weights_name: str,
         every: int,
         describe: Callable[[int], dict[str, Any]],
-        score: Callable[[StyleGAN2], dict[str, float]],
+        score: Score,
     ) -> None:
         self.run_dir = run_dir
         self.weights_path = run_dir / f"{weights_name}.safetensors"

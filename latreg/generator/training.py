@@ -12,9 +12,8 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from latreg.checkpoints import read_checkpoint
 from latreg.config import Config
-from latreg.datamodule import DataModule
+from latreg.data.images import ImageSet
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.generator.augment import transform_names
 from latreg.generator.module import StyleGAN2Module
@@ -22,21 +21,26 @@ from latreg.generator.networks import block_resolutions
 from latreg.generator.precision import check_precision
 from latreg.generator.pretrained import network_arguments
 from latreg.generator.projected import NETWORKS
-from latreg.generator.scores import TrainingScores
-from latreg.generator.snapshots import Snapshots, checkpoint_path
-from latreg.images import ImageSet
-from latreg.processes import make_trainer, other_processes
-from latreg.provenance import command, versions
-from latreg.weights import name_of
+from latreg.generator.snapshots import Score, Snapshots, checkpoint_path
+from latreg.runs.provenance import command, versions
+from latreg.training.checkpoints import read_checkpoint
+from latreg.training.datamodule import DataModule
+from latreg.training.devices import make_trainer, other_processes
+from latreg.zoo.weights import name_of
 
 SHARE_OF_MEMORY = 0.25  # of a GPU's free memory may be taken by the real images
 
 
-def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger | None) -> dict[str, Any]:
+def train_generator(
+    cfg: Config, run_dir: Path, data: DataModule, logger: Logger | None, score: Score | None = None
+) -> dict[str, Any]:
     """Train until `generator.training.total_images` real images were shown; returns the last scores.
 
     The run's folder gets checkpoints/last.ckpt, <name>.safetensors with its card, and samples/. Where there are several
     devices, it must hold the run's config.yaml, which the processes of the others read.
+
+    Args:
+        score: what to watch the training by, of the generator at each snapshot; None = nothing.
 
     Raises:
         LatregError: data or hardware do not fit the configuration, nothing to resume, another architecture in the
@@ -53,7 +57,7 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
         weights_name(cfg),
         cfg.generator.training.snapshot_images,
         describe=lambda n_images: describe(cfg, n_images, earlier),
-        score=TrainingScores(cfg, data),
+        score=score or (lambda generator: {}),
     )
     trainer = generator_trainer(cfg, run_dir, snapshots, logger)
     batch = batch_per_device(cfg, trainer.world_size)

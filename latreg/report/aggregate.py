@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from latreg import metrics
+from latreg.measures import metrics
 from latreg.report.results import CHOSEN, STRATA
 from latreg.report.runs import Cell, Column, Rows, Run, Study
 from latreg.report.statistics import bootstrap, median_interval, ratio, wilson

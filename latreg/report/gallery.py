@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from latreg import strips
-from latreg.groups import Floats, by_centrality, group
 from latreg.interfaces import BoundaryRecord
+from latreg.measures.groups import Floats, by_centrality, group
 from latreg.report.runs import Cell, Study
+from latreg.runs import strips
 
 VALID, INVALID = 8, 2  # groups of each kind, and so pairs, per data set, strategy and center
 CANDIDATES = 300  # flips of each kind that are put into groups; of more, so many at equal distances in their order

@@ -7,9 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from latreg.files import replacing
 from latreg.report import digest, figures, text
 from latreg.report.results import CHOSEN, Results, Row
+from latreg.runs.files import replacing
 
 CAPTIONS = {
     "yield": (

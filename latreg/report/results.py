@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from latreg.errors import LatregError
-from latreg.files import replacing
+from latreg.runs.files import replacing
 
 VERSION = 1  # of the tables; count up when they change
 CHOSEN = "chosen"  # the sources that were chosen because the SUT is not sure of them; all others were drawn

@@ -10,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from latreg import records
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord
+from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
 from latreg.report.results import CHOSEN
-from latreg.runfolder import flatten, read_config, read_status
-from latreg.search.choosing import CHOSEN_FROM
+from latreg.runs import records
+from latreg.runs.folder import flatten, read_config, read_status
 
 # Settings that name the cell, or decide which sources are searched and how fast, but not how a source is searched.
 _OF_THE_CELL = ("dataset", "strategy.name", "truncation.mode", "truncation.psi", "truncation.direction")

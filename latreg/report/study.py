@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from latreg.errors import LatregError
-from latreg.files import replacing
 from latreg.report import digest, text
 from latreg.report.results import Results
+from latreg.runs.files import replacing
 
 BEGIN, END = "<!-- results: begin, written by `make figures` -->", "<!-- results: end -->"
 

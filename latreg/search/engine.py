@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from latreg.batches import ROWS
-from latreg.images import to_unit
+from latreg.compute.batches import ROWS
+from latreg.data.images import to_unit
 from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Source, Strategy, Tell, Verdict
 from latreg.search.criteria import BaselineGate
 from latreg.search.protocol import BudgetSpentError, Search

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latreg.data.images import quantize
 from latreg.errors import LatregError
-from latreg.images import quantize
 from latreg.interfaces import Generator, Source
 from latreg.search.latent import layer_mask, mix, truncate
 from latreg.search.recipes import Request, partner_of

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from latreg.allocation import give_back_freed_memory
+from latreg.compute.memory import give_back_freed_memory
 from latreg.search.recipes import Prefix, Request, blends, cut, prefix, replaced, unmixed
 
 Tensors = tuple[Tensor, ...]  # batched in dimension 0

@@ -1,12 +1,18 @@
-"""How a source gets its psi: none, fixed, or adaptive in two directions."""
+"""Where psi is decided: how a source gets it, none, fixed, or adaptive in two directions."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from latreg.errors import LatregError
 from latreg.interfaces import Evaluation, Proposal, Source
 from latreg.search.criteria import BaselineGate
 from latreg.search.protocol import Search, appraise, query_one
+
+log = logging.getLogger(__name__)
+
+PSI_RANGE = (0.0, 2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,3 +84,35 @@ class Minimal:
             first = first or Placement(start, reason)
         assert first is not None
         return best or first
+
+
+def make_truncation(mode: str, psi: float, direction: str, grid: Sequence[float]) -> Truncation:
+    """The truncation that the settings of the group `truncation` name.
+
+    Raises:
+        LatregError: one of them is out of its range.
+    """
+    if mode != "fixed" and psi != 1:
+        log.warning("truncation.psi=%g has no effect with truncation.mode=%s, only with fixed", psi, mode)
+    if mode == "none":
+        return Fixed(1.0)
+    if mode == "fixed":
+        check_psi("truncation.psi", psi)
+        return Fixed(psi)
+    if mode != "adaptive":
+        raise LatregError(f"truncation.mode must be none, fixed or adaptive, got {mode!r}")
+    if not grid:
+        raise LatregError("truncation.grid must hold at least one psi, got none")
+    for point in grid:
+        check_psi("truncation.grid", point)
+    directions: dict[str, Callable[[Sequence[float]], Truncation]] = {"salvage": Salvage, "minimal": Minimal}
+    if direction not in directions:
+        raise LatregError(f"truncation.direction must be salvage or minimal, got {direction!r}")
+    return directions[direction](tuple(sorted(grid, reverse=True)))
+
+
+def check_psi(key: str, psi: float) -> None:
+    """Refuse a psi outside PSI_RANGE."""
+    low, high = PSI_RANGE
+    if not low <= psi <= high:
+        raise LatregError(f"{key} must be within {low:g} .. {high:g}, got {psi:g}")

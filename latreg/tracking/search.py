@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
-from latreg.runfolder import flatten
+from latreg.runs.folder import flatten
 from latreg.tracking.link import Link
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Tracker:
     def _log_table(self, run: Run) -> None:
         import wandb
 
-        from latreg.strips import strip
+        from latreg.runs.strips import strip
 
         table = wandb.Table(columns=["strip", *COLUMNS])
         for record in self._rows:

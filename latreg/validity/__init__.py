@@ -1,1 +1,1 @@
-"""Whether a wrong answer is on an image that a person would still call by its class."""
+"""What makes a fault a valid one: gates, and the models behind them."""

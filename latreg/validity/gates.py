@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from latreg.config import ValidityConfig
+from latreg.data.images import to_unit
 from latreg.errors import LatregError
-from latreg.images import to_unit
 from latreg.interfaces import Appraisal, Verdict
 from latreg.validity.judge import Judge, count_votes, label_kept
 from latreg.validity.perceptual import PerceptualDistance

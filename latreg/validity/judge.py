@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from latreg.batches import in_batches
+from latreg.compute.batches import in_batches
 from latreg.errors import LatregError
 from latreg.interfaces import SUT
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from latreg.images import to_unit
+from latreg.data.images import to_unit
 from latreg.validity.vae import VAE
 
 log = logging.getLogger(__name__)

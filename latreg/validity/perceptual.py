@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg.batches import in_batches
+from latreg.compute.batches import in_batches
 from latreg.errors import LatregError
 
 NETS = ("alex", "squeeze")

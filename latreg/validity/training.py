@@ -11,17 +11,17 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger
 
-from latreg import weights
 from latreg.config import Config
-from latreg.datamodule import DataModule
+from latreg.data.images import to_unit
 from latreg.errors import LatregError
-from latreg.files import writing
-from latreg.fitting import fit
-from latreg.images import to_unit
-from latreg.metrics import wilson
-from latreg.provenance import command, versions
+from latreg.measures.metrics import wilson
+from latreg.runs.files import writing
+from latreg.runs.provenance import command, versions
+from latreg.training.datamodule import DataModule
+from latreg.training.fitting import fit
 from latreg.validity.module import VAEModule
 from latreg.validity.vae import HELD_OUT, KIND, VAE, ValidityModel
+from latreg.zoo import weights
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latreg import weights
-from latreg.batches import in_batches
+from latreg.compute.batches import in_batches
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
+from latreg.zoo import weights
 
 KIND = "vae"  # what the description in a weights file says it is
 HELD_OUT = "held_out_errors"  # the tensor in the file that the thresholds are read from

@@ -1,0 +1,1 @@
+"""The shipped weights with their cards, and how weights files are found, read and written."""

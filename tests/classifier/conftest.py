@@ -1,8 +1,7 @@
 import pytest
 
 from latreg.config import ClassifierConfig, ClassifierTrainingConfig, Config, DatasetConfig, TrainerConfig
-
-from .stripes import CLASSES, stripes
+from tests.helpers.stripes import CLASSES, stripes
 
 
 @pytest.fixture
@@ -10,7 +9,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Config:
     """A classifier of stripes that trains within a second: 3 epochs of 6 steps."""
     monkeypatch.delenv("LATREG_DATA", raising=False)
     monkeypatch.setattr(
-        "latreg.data.load_images", lambda source, split, channels: stripes(120 if split == "train" else 60, len(split))
+        "latreg.data.splits.load_images",
+        lambda source, split, channels: stripes(120 if split == "train" else 60, len(split)),
     )
     return Config(
         dataset=DatasetConfig(

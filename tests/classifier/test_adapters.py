@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import save_file
 from torch.export import Dim
 
-from latreg import weights
 from latreg.classifier.adapters import AdaptedSUT, load_classifier
 from latreg.classifier.adapters.adapted import class_order
 from latreg.classifier.adapters.inputs import Inputs, Preset, make_inputs
@@ -27,17 +26,17 @@ from latreg.config import (
     TimmClassifierConfig,
     TorchClassifierConfig,
 )
+from latreg.data.images import pad_to, to_unit
 from latreg.errors import LatregError
-from latreg.images import pad_to, to_unit
-from tests.classifier import small_net
-from tests.classifier.small_net import Net
-
-from .stripes import CLASSES, stripes
+from latreg.zoo import weights
+from tests.helpers import small_net
+from tests.helpers.small_net import Net
+from tests.helpers.stripes import CLASSES, stripes
 
 DATASET = DatasetConfig(name="stripes", channels=1, resolution=12, class_names=CLASSES)
 CPU = torch.device("cpu")
 IMAGES = to_unit(stripes(50, seed=3).images)
-HERE = "tests.classifier.small_net"
+HERE = "tests.helpers.small_net"
 
 onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "onnxscript")),

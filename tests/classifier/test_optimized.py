@@ -6,7 +6,7 @@ from torch import nn
 
 from latreg.classifier.networks import NETWORKS, build
 from latreg.classifier.optimized import optimized
-from latreg.convolution.winograd import SameConvolution
+from latreg.compute.winograd import SameConvolution
 
 
 def convolutions(network):

@@ -11,15 +11,14 @@ from latreg.classifier.adapters import AdaptedSUT, load_classifier
 from latreg.classifier.adapters.inputs import Inputs
 from latreg.classifier.adapters.sanity import check_sanity, other_inputs
 from latreg.config import CallableClassifierConfig, DatasetConfig, TorchClassifierConfig
+from latreg.data.images import ImageSet, pad_to
 from latreg.errors import LatregError
-from latreg.images import ImageSet, pad_to
-from tests.classifier.small_net import Blind, Eye
-
-from .stripes import CLASSES, stripes
+from tests.helpers.small_net import Blind, Eye
+from tests.helpers.stripes import CLASSES, stripes
 
 DATASET = DatasetConfig(name="stripes", channels=1, resolution=12, class_names=CLASSES)
 DATA = stripes(300, seed=5)
-HERE = "tests.classifier.small_net"
+HERE = "tests.helpers.small_net"
 
 
 def load(folder: Path, network: torch.nn.Module, dataset: DatasetConfig = DATASET, **settings: Any) -> AdaptedSUT:

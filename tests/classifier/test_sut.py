@@ -6,15 +6,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from latreg import weights
 from latreg.classifier.networks import NETWORKS, build
 from latreg.classifier.sut import accuracy, check_accuracy, load_sut
 from latreg.config import DatasetConfig, conf_dir
-from latreg.datamodule import DataModule
+from latreg.data.images import ImageSet
 from latreg.errors import LatregError
-from latreg.images import ImageSet
-
-from .stripes import CLASSES, stripes
+from latreg.training.datamodule import DataModule
+from latreg.zoo import weights
+from tests.helpers.stripes import CLASSES, stripes
 
 DATASET = DatasetConfig(name="stripes", channels=1, resolution=16, class_names=CLASSES)
 

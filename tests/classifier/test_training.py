@@ -7,15 +7,15 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, Logger
 from torch import Tensor
 
-from latreg import weights
 from latreg.classifier.module import ClassifierModule
 from latreg.classifier.sut import load_sut
 from latreg.classifier.training import train_classifier, weights_file
 from latreg.config import Config
-from latreg.datamodule import DataModule
 from latreg.errors import LatregError, ResumeRefusedError
-from latreg.stages import STAGES
-from latreg.worker import TRAININGS
+from latreg.jobs.device_worker import TRAININGS
+from latreg.jobs.stages import STAGES
+from latreg.training.datamodule import DataModule
+from latreg.zoo import weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

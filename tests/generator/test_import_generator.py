@@ -22,8 +22,8 @@ from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.pretrained import load_generator
 from latreg.import_generator import import_generator, main
 from latreg.search.latent import truncate
-from latreg.weights import load, read_card
-from tests.generator.published import Persistent, make_generator, reference_images, reference_w, write
+from latreg.zoo.weights import load, read_card
+from tests.helpers.published import Persistent, make_generator, reference_images, reference_w, write
 
 TOLERANCE = 1e-4
 OURS = "mapping.w_avg_class"

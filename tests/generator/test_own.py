@@ -13,12 +13,12 @@ from latreg.errors import LatregError
 from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.own import load_own_generator
 from latreg.interfaces import Source
-from latreg.records import read_records, source_of
-from latreg.search.labelling import label_sources
+from latreg.jobs.sources import label_sources
+from latreg.runs.records import read_records, source_of
 from latreg.search.renderer import Renderer
 from latreg.search.reuse import LayerwiseGenerator
-from latreg.weights import save
-from tests.toys import LinearGenerator, LinearSUT
+from latreg.zoo.weights import save
+from tests.helpers.toys import LinearGenerator, LinearSUT
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 SEARCH = ("search.sources_per_class=2", "search.classes=[3,8]", "search.max_queries_per_source=30", "device=cpu")
@@ -141,7 +141,7 @@ def labelled(per_class, classes=(0, 1, 2), **changes):
 
 
 def test_sources_take_the_class_that_is_seen():
-    from latreg.images import to_unit
+    from latreg.data.images import to_unit
     from latreg.interfaces import Proposal
     from latreg.search.recipes import Request
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from latreg import weights
 from latreg.errors import LatregError
 from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.snapshots import save_checkpoint, save_generator, whole_or_not
+from latreg.zoo import weights
 
 
 def full_disk(path, *_, **__):

@@ -16,7 +16,7 @@ from latreg.config import conf_dir, register
 from latreg.errors import LatregError
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.training import make_module, weights_name
-from latreg.processes import make_trainer
+from latreg.training.devices import make_trainer
 
 SMALL = (
     "generator.channel_base=64",

@@ -6,11 +6,11 @@ import lightning as L
 import pytest
 import torch
 
-from latreg.datamodule import TrainingBatches
+from latreg.data.images import ImageSet
 from latreg.errors import LatregError
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.module import StyleGAN2Module
-from latreg.images import ImageSet
+from latreg.training.datamodule import TrainingBatches
 
 GENERATOR = {
     "z_dim": 8,

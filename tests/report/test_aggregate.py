@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from latreg.metrics import summarize as run_metrics
+from latreg.interfaces import CHOSEN_FROM
+from latreg.measures.metrics import summarize as run_metrics
 from latreg.report import aggregate, comparisons
-from latreg.search.choosing import CHOSEN_FROM
-from tests.report.studies import make_run, read, sources, with_faults
+from tests.helpers.studies import make_run, read, sources, with_faults
 
 
 def cells(folder):

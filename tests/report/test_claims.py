@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from latreg.report import claims
-from tests.report.studies import make_run, make_study, read, with_faults
+from tests.helpers.studies import make_run, make_study, read, with_faults
 
 
 @pytest.fixture(scope="module")

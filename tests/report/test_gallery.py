@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from latreg.report import gallery
-from tests.report.studies import make_run, noise, read, sources, with_faults
+from tests.helpers.studies import make_run, noise, read, sources, with_faults
 
 
 def shown(folder, kind=True):

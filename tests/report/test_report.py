@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from latreg.errors import LatregError
-from latreg.records import write_part
+from latreg.interfaces import CHOSEN_FROM
 from latreg.report import __main__ as command
 from latreg.report import figures, page, results, study, text
 from latreg.report.gather import gather
-from latreg.search.choosing import CHOSEN_FROM
-from tests.report.studies import make_run, make_study, sources, with_faults
+from latreg.runs.records import write_part
+from tests.helpers.studies import make_run, make_study, sources, with_faults
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL_FIGURES = ("budget", "classes", "cost", "validity", "yield")

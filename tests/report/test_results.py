@@ -5,7 +5,7 @@ import pytest
 from latreg.errors import LatregError
 from latreg.report import digest, results
 from latreg.report.gather import gather
-from tests.report.studies import make_run, make_study, with_faults
+from tests.helpers.studies import make_run, make_study, with_faults
 
 
 @pytest.fixture(scope="module")

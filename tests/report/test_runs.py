@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from latreg.errors import LatregError
+from latreg.interfaces import CHOSEN_FROM
 from latreg.report.runs import find_runs, read_study
-from latreg.search.choosing import CHOSEN_FROM
-from tests.report.studies import make_run, make_study, read, sources, with_faults
+from tests.helpers.studies import make_run, make_study, read, sources, with_faults
 
 
 def test_runs_are_found_at_any_depth_once_and_in_natural_order(tmp_path):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latreg import metrics
+from latreg.measures import metrics
 from latreg.report import statistics
-from tests.report.studies import noise
+from tests.helpers.studies import noise
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (42, 495)])

@@ -5,12 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from latreg.assembly import chosen_sources
 from latreg.config import CallableClassifierConfig, Config, SearchConfig
-from latreg.interfaces import Evaluation, Source
-from latreg.search.choosing import BATCH, CHOSEN_FROM, LOOKS, choose_uncertain, split_chosen
+from latreg.interfaces import CHOSEN_FROM, Evaluation, Source
+from latreg.jobs.sources import BATCH, LOOKS, choose_uncertain, chosen_sources, split_chosen
 from latreg.search.criteria import BaselineGate
-from tests.example_records import record
+from tests.helpers.example_records import record
 
 
 def oracle(second):

@@ -10,9 +10,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from latreg.assembly import with_all_layers
 from latreg.config import conf_dir, register
 from latreg.interfaces import Proposal, Source
+from latreg.jobs.assembly import with_all_layers
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import VERDICTS_AT_ONCE, Engine, Limits
 from latreg.search.mixing import Mixing
@@ -21,7 +21,7 @@ from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 from latreg.search.sampling import Sampling
 from latreg.search.truncation import Fixed, Minimal, Salvage
-from tests.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
+from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 
 register()
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from latreg.assembly import make_gate
 from latreg.config import SearchConfig
-from latreg.images import to_unit
+from latreg.data.images import to_unit
 from latreg.interfaces import BoundaryPair, Proposal
+from latreg.jobs.assembly import make_gate
 from latreg.search.criteria import BaselineGate
 from latreg.search.mixing import Mixing
 from latreg.search.protocol import query_one, report
 from latreg.search.truncation import Salvage
+from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 from tests.search.test_engine import SOURCES, make_engine, outcome
-from tests.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 
 ALL_LAYERS = Mixing((tuple(range(8)),), 1, 1, False, 10, "valid", run_seed=0)
 

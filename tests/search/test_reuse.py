@@ -19,7 +19,7 @@ from latreg.search.recipes import Request, cut, prefix
 from latreg.search.renderer import Renderer
 from latreg.search.reuse import LayerwiseGenerator, Memory, ReusingSynthesis
 from latreg.search.truncation import Fixed
-from tests.toys import LinearGenerator, ScriptedAppraiser
+from tests.helpers.toys import LinearGenerator, ScriptedAppraiser
 
 LAYER_SETS = ((5,), (4,), (3,), (2,), (3, 4), (1, 2), (1, 2, 3, 4), (0, 1, 2, 3, 4, 5))
 CLOSE = {"atol": 2e-5, "rtol": 0}

@@ -5,8 +5,8 @@ import sys
 import pytest
 import torch
 
-from latreg.diversity import distances
 from latreg.errors import LatregError
+from latreg.evaluation.diversity import distances
 from latreg.validity import perceptual
 from latreg.validity.perceptual import NETS, PerceptualDistance
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from latreg.images import to_unit
+from latreg.data.images import to_unit
 from latreg.validity.similarity import relative_l2, ssim
 
 

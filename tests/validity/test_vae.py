@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from latreg import weights
 from latreg.config import Config, DatasetConfig, TrainerConfig, VAETrainingConfig, ValidityConfig
-from latreg.datamodule import DataModule
+from latreg.data.images import ImageSet, to_unit
 from latreg.errors import LatregError
-from latreg.images import ImageSet, to_unit
+from latreg.training.datamodule import DataModule
 from latreg.validity.module import VAEModule
 from latreg.validity.training import train_validity
 from latreg.validity.vae import VAE, ValidityModel, load_validity_model
+from latreg.zoo import weights
 
 
 def squares(n: int, seed: int) -> ImageSet:
@@ -27,7 +27,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Config:
     """A VAE of squares that trains within seconds."""
     monkeypatch.delenv("LATREG_DATA", raising=False)
     monkeypatch.setattr(
-        "latreg.data.load_images", lambda source, split, channels: squares(700 if split == "train" else 200, len(split))
+        "latreg.data.splits.load_images",
+        lambda source, split, channels: squares(700 if split == "train" else 200, len(split)),
     )
     return Config(
         name="toy",

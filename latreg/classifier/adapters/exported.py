@@ -3,11 +3,11 @@
 import torch
 from torch.export.passes import move_to_device_pass
 
-from latreg import weights
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.inputs import Preset
 from latreg.config import ExportClassifierConfig
 from latreg.errors import LatregError
+from latreg.zoo import weights
 
 
 def load_export(config: ExportClassifierConfig, device: torch.device) -> Model:

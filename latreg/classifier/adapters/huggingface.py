@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latreg import weights
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.importing import extra
 from latreg.classifier.adapters.inputs import Preset
 from latreg.classifier.adapters.module import answering
 from latreg.config import HuggingFaceClassifierConfig
 from latreg.errors import LatregError
+from latreg.zoo import weights
 
 FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
 

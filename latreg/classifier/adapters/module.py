@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from latreg import weights
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.importing import extra, imported
 from latreg.classifier.adapters.inputs import Preset
 from latreg.config import DatasetConfig, TimmClassifierConfig, TorchClassifierConfig
 from latreg.errors import LatregError
+from latreg.zoo import weights
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # under which checkpoints keep a state_dict
 PREFIXES = ("module.", "_orig_mod.")  # that DataParallel and torch.compile put before names

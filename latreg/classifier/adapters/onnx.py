@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latreg import weights
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.exported import of_shape
 from latreg.classifier.adapters.importing import extra
 from latreg.config import OnnxClassifierConfig
 from latreg.errors import LatregError
+from latreg.zoo import weights
 
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 

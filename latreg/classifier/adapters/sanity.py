@@ -11,9 +11,9 @@ from torch import Tensor
 from latreg.classifier.adapters.adapted import AdaptedSUT, look_like_probabilities
 from latreg.classifier.adapters.inputs import FITS, Inputs, statistics
 from latreg.classifier.sut import predictions
+from latreg.data.images import ImageSet, to_unit
 from latreg.errors import LatregError
-from latreg.images import ImageSet, to_unit
-from latreg.metrics import wilson
+from latreg.measures.metrics import wilson
 
 log = logging.getLogger(__name__)
 

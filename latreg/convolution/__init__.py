@@ -1,1 +1,0 @@
-"""3x3 convolutions on a CPU, faster than the direct ones."""

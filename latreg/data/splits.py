@@ -1,0 +1,172 @@
+"""Real images: decoded once to uint8, split the same way everywhere."""
+
+import hashlib
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from latreg.config import DatasetConfig
+from latreg.data.images import ImageSet, pad_to
+from latreg.data.pictures import decode, find_pictures
+from latreg.errors import LatregError
+
+MIN_RESOLUTION = 32
+MAX_VALIDATION = 5000
+CACHE_VERSION = 3  # of what is cached and how: raised where either changes
+
+
+def resolve_source(dataset: DatasetConfig | DictConfig) -> str:
+    """`dataset.path` where it is given, else the folder below $LATREG_DATA where that is set, else the hub name."""
+    if dataset.path:
+        return str(Path(dataset.path).expanduser())
+    if dataset.hub is None or dataset.folder is None:
+        raise LatregError("dataset.path must name a folder of images or a data set of the hub, got null")
+    root = os.environ.get("LATREG_DATA")
+    if not root:
+        return dataset.hub
+    path = Path(root) / dataset.folder
+    if not path.is_dir():
+        raise LatregError(f"LATREG_DATA is set to {root}, so the data set was expected in {path}, which is no folder")
+    return str(path)
+
+
+def load_images(source: str, split: str, channels: int) -> ImageSet:
+    """Read one split ("train" or "test") of a hub data set or a local folder, through the uint8 cache.
+
+    Gray images get three equal channels where three are asked for.
+
+    Raises:
+        LatregError: the source cannot be read, holds no images and labels, or colours where one channel is asked for.
+    """
+    decoded = _load(source, split)
+    found = decoded.data.images.shape[1]
+    if channels not in (found, 3):
+        raise LatregError(f"dataset.channels must be 3 for the colour images of {source!r}, got {channels}")
+    return ImageSet(decoded.data.images.expand(-1, channels, -1, -1).contiguous(), decoded.data.labels)
+
+
+def load_split(dataset: DatasetConfig, name: str) -> ImageSet:
+    """The "train", "validation" or "test" split, whole and in file order, padded with black to `dataset.resolution`.
+
+    The validation split is the last `dataset.validation_size` training images.
+
+    Raises:
+        LatregError: see `load_images`; `dataset.validation_size` leaves one of the splits empty, or the
+            `dataset.class_names` of one's own data are not those of the images.
+    """
+    if name not in ("train", "validation", "test"):
+        raise ValueError(f"split must be train, validation or test, got {name!r}")
+    source, part = resolve_source(dataset), "test" if name == "test" else "train"
+    data = load_images(source, part, dataset.channels)
+    if dataset.path:  # the names of the data sets that latreg knows may be spelt otherwise than in their files
+        check_class_names(dataset.class_names, _load_class_names(source, part), source)
+    if name != "test":
+        if not 1 <= dataset.validation_size < len(data):
+            raise LatregError(
+                f"dataset.validation_size must be at least 1 and below the {len(data)} training images, "
+                f"got {dataset.validation_size}"
+            )
+        border = len(data) - dataset.validation_size
+        data = data.slice(0, border) if name == "train" else data.slice(border, len(data))
+    return ImageSet(pad_to(data.images, dataset.resolution), data.labels)
+
+
+def check_class_names(given: Sequence[str], found: Sequence[str], source: str) -> None:
+    """Refuse names that cannot be those of the classes found in the data; classes may be called otherwise there.
+
+    Raises:
+        LatregError: their numbers differ, or a class has the name of another one.
+    """
+    if len(given) != len(found):
+        raise LatregError(f"dataset.class_names must name the {len(found)} classes of {source!r}, got {len(given)}")
+    for number, name in enumerate(given):
+        if name in found and found[number] != name:
+            raise LatregError(
+                f"dataset.class_names must have the order of {source!r}, where {name!r} is class {found.index(name)}, "
+                f"got it as class {number}"
+            )
+
+
+def complete(dataset: DictConfig) -> None:
+    """Give the settings of a data set that are missing the values that its images have.
+
+    Raises:
+        LatregError: the data cannot be read or serve no search: one class alone, gray and colour mixed, or training and
+            test images that differ in size; or the class names that are given are not those of the images.
+    """
+    missing = [str(key) for key in dataset if OmegaConf.is_missing(dataset, key)]
+    if not missing:
+        return
+    source = resolve_source(dataset)
+    train, test = _load(source, "train"), _load(source, "test")
+    count, channels, side, _ = train.data.images.shape
+    test_channels, test_side = test.data.images.shape[1:3]
+    if len(train.class_names) < 2:
+        raise LatregError(f"expected images of two or more classes at {source!r}, got {', '.join(train.class_names)}")
+    if test_side != side:
+        raise LatregError(f"images must have one size, got {side}x{side} to train and {test_side}x{test_side} to test")
+    mixed = train.mixed or test.mixed or ("train and test differ" if channels != test_channels else "")
+    if mixed and "channels" in missing:
+        raise LatregError(f"dataset.channels must be 3 where gray and colour are mixed: {mixed}")
+    found = {
+        "channels": channels,
+        "resolution": max(MIN_RESOLUTION, 2 ** math.ceil(math.log2(side))),
+        "validation_size": min(math.ceil(count / 10), MAX_VALIDATION),
+        "class_names": train.class_names,
+    }
+    for key in missing:
+        dataset[key] = found[key]
+    check_class_names(dataset.class_names, train.class_names, source)
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    data: ImageSet
+    class_names: list[str]
+    mixed: str  # gray and colour, with an example of each
+
+
+def _load(source: str, split: str) -> _Decoded:
+    """One split as it is, through the cache."""
+    with np.load(_cached(source, split)) as arrays:
+        data = ImageSet(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
+        return _Decoded(data, arrays["class_names"].tolist(), str(arrays["mixed"]))
+
+
+def _load_class_names(source: str, split: str) -> list[str]:
+    """Those of one split, without its images."""
+    with np.load(_cached(source, split)) as arrays:
+        return [str(name) for name in arrays["class_names"]]
+
+
+def _cached(source: str, split: str) -> Path:
+    """The cache's file of one split, which is made where it is not there."""
+    cache = _cache_folder() / f"{_cache_key(source, split)}.npz"
+    if not cache.is_file():
+        pictures = find_pictures(source, split)
+        images, mixed = decode(pictures, source)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
+            np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
+        os.replace(file.name, cache)
+    return cache
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("LATREG_CACHE", Path.home() / ".cache" / "latreg"))
+
+
+def _cache_key(source: str, split: str) -> str:
+    """A digest that changes when a local folder's files do, or what is cached."""
+    parts = [str(CACHE_VERSION), source, split]
+    if Path(source).is_dir():
+        files = sorted(p for p in Path(source).resolve().rglob("*") if p.is_file())
+        parts += [f"{p}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

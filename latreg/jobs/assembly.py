@@ -1,0 +1,121 @@
+"""Builds the parts of a search from its configuration."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from hydra.utils import instantiate
+
+from latreg.classifier.adapters import load_classifier
+from latreg.compute.device import CHUNK, make_device
+from latreg.config import Config, MixingConfig, OwnGeneratorConfig, SearchConfig, StrategyConfig
+from latreg.errors import LatregError
+from latreg.generator.own import load_own_generator
+from latreg.generator.pretrained import load_generator
+from latreg.interfaces import SUT, Generator, Strategy
+from latreg.jobs.checks import check_search
+from latreg.search.criteria import BaselineGate
+from latreg.search.engine import Engine, Limits
+from latreg.search.renderer import Renderer
+from latreg.search.reuse import LayerwiseGenerator, memory_bytes
+from latreg.search.truncation import make_truncation
+from latreg.validity.gates import Gates
+from latreg.validity.judge import Judge
+from latreg.validity.loading import load_judge, load_lpips, load_vae
+from latreg.validity.vae import ValidityModel
+
+CPU_CHUNKS = (8, 32)  # images per forward pass: fewer are slowed down by overhead, more by the memory
+STATES_PER_SOURCE = 3  # of each layer: the source's, and some of mixtures
+CPU_MAP = 2**20  # floats of a feature map that suit the caches of a CPU
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a search and its replay need."""
+
+    generator: Generator
+    sut: SUT
+    judge: Judge | None
+    vae: ValidityModel | None
+    renderer: Renderer
+    engine: Engine
+
+    @property
+    def ids(self) -> dict[str, str | None]:
+        """What identifies each network's weights, None where there is none."""
+        return {
+            "generator": self.generator.id,
+            "sut": self.sut.id,
+            "judge": self.judge.id if self.judge else None,
+            "vae": self.vae.id if self.vae else None,
+        }
+
+
+def assemble(cfg: Config) -> Parts:
+    """Load all networks and build the engine.
+
+    Raises:
+        LatregError: weights are missing or do not fit, or a setting is out of its range.
+    """
+    asked = cfg.truncation
+    truncation = make_truncation(asked.mode, asked.psi, asked.direction, asked.grid)
+    device = make_device(cfg.device)
+    generator = make_generator(cfg, device)
+    check_search(cfg, generator)
+    strategy: Strategy = instantiate(with_all_layers(cfg.strategy, generator.num_ws), _convert_="all")
+    sut = load_classifier(cfg.classifier, cfg.dataset, device)
+    judge, vae = load_judge(cfg, device), load_vae(cfg, device)
+    if judge and sut.id in (member.id for member in judge.members):
+        raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
+    chunk = cfg.search.chunk or suitable_chunk(generator)
+    renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.layer_sets)
+    engine = Engine(
+        renderer,
+        sut,
+        Gates(cfg.validity, judge, vae, load_lpips(cfg, device)).appraise,
+        truncation,
+        make_gate(cfg.search),
+        strategy,
+        Limits(
+            cfg.search.max_queries,
+            cfg.search.max_queries_per_source,
+            suitable_concurrency(generator, cfg.search.concurrency),
+        ),
+    )
+    return Parts(generator, sut, judge, vae, renderer, engine)
+
+
+def make_generator(cfg: Config, device: torch.device) -> Generator:
+    """The generator that the configuration names: a StyleGAN2 of a weights file, or one's own."""
+    if isinstance(cfg.generator, OwnGeneratorConfig):
+        return load_own_generator(cfg.generator, cfg.dataset, device)
+    return load_generator(cfg.generator, cfg.dataset, device)
+
+
+def with_all_layers(strategy: StrategyConfig, num_ws: int) -> StrategyConfig:
+    """The same, but with all layers of the generator in the place of empty sets of layers."""
+    if not isinstance(strategy, MixingConfig):
+        return strategy
+    return replace(strategy, layer_sets=[layers or list(range(num_ws)) for layers in strategy.layer_sets])
+
+
+def suitable_chunk(generator: Generator) -> int:
+    """Images per forward pass: hundreds fill a GPU, a CPU is faster with what its caches hold."""
+    device = generator.w_avg.device.type
+    if device != "cpu" or not isinstance(generator, LayerwiseGenerator):
+        return CHUNK[device]
+    low, high = CPU_CHUNKS
+    return min(max(CPU_MAP // max(generator.map_sizes), low), high)
+
+
+def suitable_concurrency(generator: Generator, wanted: int) -> int:
+    """Sources searched side by side: as many as wanted, but no more than those whose states can be remembered."""
+    if not isinstance(generator, LayerwiseGenerator):
+        return wanted
+    per_source = STATES_PER_SOURCE * sum(generator.map_sizes) * generator.w_avg.element_size()
+    return min(wanted, max(memory_bytes(generator.w_avg.device) // per_source, 1))
+
+
+def make_gate(search: SearchConfig) -> BaselineGate:
+    """Which sources are accepted, and which of them are searched."""
+    min_second = search.confident_below if search.uncertain_only else 0.0
+    return BaselineGate(search.min_confidence, search.min_margin, min_second)

@@ -1,0 +1,76 @@
+"""The stages that prepare a search: they train its networks and measure them."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from latreg.classifier.training import train_classifier
+from latreg.config import Config, OwnClassifierConfig, OwnGeneratorConfig
+from latreg.data.images import save_probe
+from latreg.data.splits import load_images, resolve_source
+from latreg.errors import LatregError
+from latreg.evaluation.card import evaluate_generator
+from latreg.evaluation.scores import TrainingScores
+from latreg.generator.training import train_generator
+from latreg.runs.folder import RunFolder
+from latreg.tracking import lightning_logger
+from latreg.training.datamodule import DataModule
+from latreg.validity.training import train_validity
+from latreg.zoo.weights import probe_path
+
+
+def make_probe(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Write the first test images to a file, to be shipped for the check of SUTs."""
+    data = load_images(resolve_source(cfg.dataset), "test", cfg.dataset.channels)
+    path = folder.path / probe_path(cfg.dataset.name).name
+    save_probe(path, data.slice(0, cfg.classifier.probe_images))
+    return {"images": cfg.classifier.probe_images, "file": str(path)}
+
+
+def classifier(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Train a SUT or a member of the judge."""
+    if isinstance(cfg.classifier, OwnClassifierConfig):
+        raise LatregError(f"stage=train_classifier trains networks of latreg, got classifier={cfg.classifier.kind}")
+    with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name) as logger:
+        return train_classifier(cfg, folder.path, logger, DataModule(cfg.dataset, cfg.run_seed))
+
+
+def generator(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Train a StyleGAN2."""
+    if isinstance(cfg.generator, OwnGeneratorConfig):
+        raise LatregError(f"stage=train_generator trains networks of latreg, got generator={cfg.generator.name}")
+    with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name, x_axis="n_images") as logger:
+        data = DataModule(cfg.dataset, cfg.run_seed)
+        return train_generator(cfg, folder.path, data, logger, score=TrainingScores(cfg, data))
+
+
+def validity(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Train the model of what is in the distribution."""
+    with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name) as logger:
+        return train_validity(cfg, folder.path, logger, DataModule(cfg.dataset, cfg.run_seed))
+
+
+def card(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Measure a generator for its model card."""
+    return evaluate_generator(cfg, folder.path, DataModule(cfg.dataset, cfg.run_seed))
+
+
+STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
+    "train_classifier": classifier,
+    "train_generator": generator,
+    "evaluate_generator": card,
+    "train_validity": validity,
+    "make_probe": make_probe,
+}
+
+
+def _quiet_lightning() -> None:
+    """Lightning prints its messages a second time beside the log, and advice that no user can act on."""
+    logging.getLogger("lightning").handlers.clear()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+_quiet_lightning()

@@ -1,0 +1,90 @@
+"""The content of a search's metrics.json: the numbers of its records, and how different the judge finds its faults."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from latreg.classifier.sut import TorchSUT
+from latreg.config import Config
+from latreg.errors import LatregError
+from latreg.interfaces import BoundaryRecord
+from latreg.jobs.sources import split_chosen
+from latreg.jobs.sut_check import shipped_images
+from latreg.measures import metrics
+from latreg.validity.judge import Judge
+from latreg.validity.loading import load_lpips
+from latreg.validity.perceptual import PerceptualDistance
+
+if TYPE_CHECKING:  # it needs scipy, which a search does not
+    from latreg.evaluation.diversity import FaultSpace
+
+log = logging.getLogger(__name__)
+
+MAX_FAULTS = 500  # of a stratum, compared with each other; of more, so many at equal distances in their order
+# fields of Diversity
+JUDGED = (
+    *("faults_compared", "judge_distance", "judge_distance_ci95", "cells_reached", "cells", "groups"),
+    *("lpips", "lpips_ci95"),
+)
+CHOSEN = "chosen"  # the stratum of its own in metrics.json
+
+
+def score(
+    cfg: Config, found: Sequence[BoundaryRecord], judge: Judge | None, seconds: float | None = None
+) -> dict[str, Any]:
+    """All numbers of a run, in all and by stratum.
+
+    Args:
+        cfg: of the run.
+        found: its records.
+        judge: valid faults are compared in what its first member sees; None = they are not compared.
+        seconds: wall-clock time of the search.
+    """
+    drawn, chosen = split_chosen(found, cfg.search.first_z_seed)
+    results = metrics.summarize(drawn, chosen, seconds)
+    space = fault_space(cfg, judge)
+    for name, part in {"all": results, **results["strata"]}.items():
+        own = chosen if name == CHOSEN else [record for record in drawn if name in ("all", record.stratum)]
+        measured = asdict(space.measure(_fault_images(own))) if space else {}
+        part.update({number: measured.get(number) for number in JUDGED})
+    return results
+
+
+def fault_space(cfg: Config, judge: Judge | None) -> "FaultSpace | None":
+    """What the first member of the judge sees, with cells of the shipped real images.
+
+    None where there is no such member, or no scipy, which comes with the extra `report`.
+    """
+    member = judge.members[0] if judge else None
+    if not isinstance(member, TorchSUT):
+        return None
+    if find_spec("scipy") is None:
+        log.info("How different the faults are is not measured without scipy: pip install 'latreg[report]'")
+        return None
+    from latreg.evaluation.diversity import FaultSpace
+
+    shipped = shipped_images(cfg)
+    real = None if shipped is None else shipped.images
+    lpips = _lpips(cfg, member.device)
+    return FaultSpace(member.network, real, lpips=lpips.vectors if lpips else None)
+
+
+def _lpips(cfg: Config, device: torch.device) -> PerceptualDistance | None:
+    """The distance that a search has measured, which may be missing on the machine that joins its shards."""
+    try:
+        return load_lpips(cfg, device)
+    except LatregError as error:
+        log.warning("LPIPS between faults is not measured: %s", error)
+        return None
+
+
+def _fault_images(found: Sequence[BoundaryRecord]) -> list[np.ndarray]:
+    """The images of the valid faults that have one, or MAX_FAULTS of them."""
+    images = [record.first_image for record in found if record.valid_fault and record.first_image is not None]
+    n = min(len(images), MAX_FAULTS)
+    return [images[i * len(images) // n] for i in range(n)]

@@ -1,0 +1,123 @@
+"""The stage that searches: boundary inputs of a classifier, saved part by part, logged and scored."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from latreg.classifier.adapters import AdaptedSUT
+from latreg.config import Config
+from latreg.errors import LatregError, ResumeRefusedError
+from latreg.interfaces import BoundaryRecord, Source
+from latreg.jobs.assembly import Parts, assemble
+from latreg.jobs.checks import check_budget
+from latreg.jobs.progress import SearchProgress
+from latreg.jobs.scoring import score
+from latreg.jobs.sources import find_sources, read_sources, shard_of, write_sources
+from latreg.jobs.sut_check import check_sut
+from latreg.jobs.workers import find_records
+from latreg.runs import records, strips
+from latreg.runs.files import writing
+from latreg.runs.folder import RunFolder
+from latreg.tracking import Tracker
+
+
+def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Search boundary inputs, save and log them, and score what was found."""
+    check_budget(cfg.search)
+    saved = records.recover_records(folder.path)
+    parts = assemble(cfg)
+    ids = parts.ids
+    folder.status(weights=ids)
+    check_sut(cfg, parts.sut)
+    wanted = wanted_sources(cfg, parts, folder)
+    sources = shard_of(wanted, cfg.search.shard)
+    check_resumed(saved, sources, ids, folder.path)
+    if not parts.generator.conditional or cfg.search.uncertain_per_class:
+        write_sources(folder, wanted, cfg.search.sources_per_class)
+    count = len(saved)
+    with Tracker(cfg.tracking, folder.config, folder.path, group=cfg.name, found=saved) as tracker:
+        with (
+            SearchProgress(len(sources), len(saved), parts.engine) as progress,
+            closing(searched_records(cfg, folder, parts, sources, saved)) as searched,
+        ):
+            for record in searched:
+                tracker.log_record(record)
+                progress.advance(record)
+                count += 1
+        found = read_in_order(folder.path, sources, count)
+        results = score(cfg, found, parts.judge, folder.seconds())
+        with writing(folder.path):
+            strips.examples_image(found, folder.path / "examples.png")
+        tracker.finish(results, ids)
+    if isinstance(parts.sut, AdaptedSUT):
+        folder.status(classifier=asdict(parts.sut.usage))
+    return results
+
+
+def wanted_sources(cfg: Config, parts: Parts, folder: RunFolder) -> list[Source]:
+    """Those that the configuration asks for; where networks chose them, as they were chosen when the run began."""
+    kept = read_sources(folder.path, cfg.search.sources_per_class) if cfg.resume else []
+    return kept or find_sources(cfg, parts)
+
+
+def check_resumed(
+    saved: Sequence[BoundaryRecord], sources: Sequence[Source], ids: Mapping[str, str | None], folder: Path
+) -> None:
+    """Refuse to go on with other weights than those of the saved records, or with fewer sources."""
+    for record in saved:
+        before = {name: getattr(record, f"{name}_id") for name in ids}
+        for name, used in before.items():
+            if used != ids[name]:
+                raise ResumeRefusedError(
+                    f"resume=true needs the weights of {folder}, but the {name} was {_short(used)} and is now "
+                    f"{_short(ids[name])}"
+                )
+    if foreign := {records.source_of(record) for record in saved} - set(sources):
+        raise ResumeRefusedError(
+            f"resume=true needs the sources of {folder} or more, but {len(foreign)} of its {len(saved)} are not "
+            f"among the {len(sources)} of this search"
+        )
+
+
+def _short(id: str | None) -> str:
+    return "none" if id is None else id[:12]
+
+
+def searched_records(
+    cfg: Config, folder: RunFolder, parts: Parts, sources: Sequence[Source], saved: Sequence[BoundaryRecord]
+) -> Generator[BoundaryRecord, None, None]:
+    """Search the sources that are not saved yet; records are yielded as soon as they are, and saved part by part."""
+    done = {records.source_of(record) for record in saved}
+    left = [source for source in sources if source not in done]
+    part: list[BoundaryRecord] = []
+    index = records.next_index(folder.path)
+    found = find_records(cfg, parts, left, sum(record.queries for record in saved))
+    try:
+        for record in found:
+            part.append(record)
+            yield record
+            if len(part) == cfg.search.part_size:
+                records.write_part(folder.path, index, part)
+                part, index = [], index + 1
+                folder.status()
+    finally:  # an interrupted run keeps what it found
+        if part or index == 0:
+            records.write_part(folder.path, index, part)
+
+
+def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[BoundaryRecord]:
+    """The saved records in the order of their sources; those of a damaged part were searched again after the others.
+
+    Raises:
+        LatregError: there are not `count` of them, so this process was not alone.
+    """
+    found = list(records.read_records(run_dir))
+    if len(found) != count:
+        raise LatregError(
+            f"expected {count} records in {run_dir}, got {len(found)}: another process must have written there too; "
+            "once it has ended, resume=true puts this right"
+        )
+    position = {source: number for number, source in enumerate(sources)}
+    return sorted(found, key=lambda record: position[records.source_of(record)])

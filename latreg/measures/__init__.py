@@ -1,0 +1,1 @@
+"""Numbers about records, and the groups of records they are given for."""

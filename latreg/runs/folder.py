@@ -1,0 +1,217 @@
+"""The folder of one run: its resolved config, its status, and nothing half-written left as done."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from filelock import FileLock, Timeout
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from latreg.config import with_defaults
+from latreg.errors import LatregError, ResumeRefusedError
+from latreg.runs.files import replacing, writing
+from latreg.runs.provenance import command_line, versions
+
+RESULTS = ("records", "checkpoints", "metrics.json")
+WRITTEN_FIRST = ("config.yaml", "status.json")
+PROBE_BYTES = 2**14  # about what config.yaml, status.json and the files of Hydra need
+
+
+class RunFolder:
+    """Writes config.yaml, status.json and metrics.json of a run, each whole or not at all.
+
+    Raises:
+        LatregError: the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config: dict[str, Any] = {}
+        self._status: dict[str, Any] = {}
+        self._before: dict[str, str] = {}
+        self._seconds_before = 0.0
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes out of the folder; a process that dies gives it back.
+
+        Raises:
+            LatregError: another one is at work in it, or it cannot be written.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        with writing(self.path / ".lock"):
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise LatregError(f"another process is at work in {self.path}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def begin(
+        self, cfg: DictConfig | dict[str, Any], fixed: Sequence[str] = (), free_to_change: Sequence[str] = ()
+    ) -> None:
+        """Write the resolved configuration and the status `running`.
+
+        Args:
+            cfg: of the job.
+            fixed: groups of keys that must be those of the run that is resumed, as its stage must.
+            free_to_change: keys and groups of keys among them that may differ.
+
+        Raises:
+            LatregError: the folder holds results and resume is off, or those of other settings, or cannot be written.
+        """
+        self.config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(cfg), resolve=True))
+        if any((self.path / name).exists() for name in RESULTS):
+            self._check_resumable(fixed, free_to_change)
+            self._seconds_before = read_status(self.path).get("seconds", 0.0)
+            paths = [self.path / name for name in WRITTEN_FIRST]
+            self._before = {path.name: path.read_text() for path in paths if path.is_file()}
+        self._write("config.yaml", OmegaConf.to_yaml(self.config))
+        self.status(
+            state="running",
+            started=_now(),
+            versions=versions(),
+            git_commit=_git_commit(),
+            command=command_line(),
+            weights={},
+        )
+
+    def _check_resumable(self, fixed: Sequence[str], free_to_change: Sequence[str]) -> None:
+        if not self.config["resume"]:
+            raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
+        searched = (self.path / "records").exists()  # the checkpoint of a training may stand alone
+        if searched and not (self.path / "config.yaml").is_file():
+            raise LatregError(f"resume=true needs the settings of {self.path}, but it has no config.yaml")
+        saved = read_config(self.path)
+        if not saved:
+            return
+        before, now = with_defaults(saved), with_defaults(self.config)
+        for name in ("stage", *fixed):
+            for key, old, new in differences({name: before[name]}, {name: now[name]}, free_to_change):
+                raise ResumeRefusedError(
+                    f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}"
+                )
+
+    def status(self, **changes: Any) -> None:
+        """Update status.json."""
+        self._status.update(changes, seconds=self.seconds())
+        self.write_json("status.json", self._status)
+
+    def seconds(self) -> float:
+        """Wall-clock time of the run, with that of the interrupted ones before up to their last change of status."""
+        return round(self._seconds_before + time.perf_counter() - self._started, 2)
+
+    def restore(self) -> None:
+        """Put back what `begin` found of the run that was to be resumed."""
+        for name in WRITTEN_FIRST:
+            if name in self._before:
+                self._write(name, self._before[name])
+            else:
+                (self.path / name).unlink(missing_ok=True)
+
+    def done(self) -> None:
+        self.status(state="done", finished=_now())
+
+    def failed(self, error: BaseException) -> None:
+        with suppress(LatregError):  # where the disk is the reason, the first error is the one to tell
+            self.status(state="failed", finished=_now(), error=f"{type(error).__name__}: {error}")
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        self._write(name, json.dumps(content, indent=2) + "\n")
+
+    def _write(self, name: str, text: str) -> None:
+        with replacing(self.path / name) as file:
+            file.write(text.encode())
+
+
+class FolderCheck(Callback):
+    """Hydra makes the folder of a run before it calls the job; where that cannot work, this says so in one sentence."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        check_writable(Path(config.hydra.run.dir))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        check_writable(Path(config.hydra.sweep.dir))
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder and write a file of some size for a moment; end the process where either fails."""
+    probe = folder / ".probe"
+    try:
+        with replacing(probe) as file:
+            file.write(bytes(PROBE_BYTES))
+        probe.unlink()
+    except LatregError as error:
+        sys.exit(str(error))  # Hydra swallows whatever else a callback raises
+
+
+def flatten(nested: Mapping[str, Any], separator: str = "/", prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}, "c": None} => {"a/b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, separator, f"{prefix}{key}{separator}")
+        elif value is not None:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def read_config(run_dir: Path) -> dict[str, Any]:
+    """The resolved configuration of a run as plain containers; {} where there is none.
+
+    Raises:
+        LatregError: it is damaged.
+    """
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        return {}
+    try:
+        return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
+    except (OmegaConfBaseException, YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise LatregError(f"expected the settings of a run in {path}, but it is damaged: {reason}") from error
+
+
+def read_status(run_dir: Path) -> dict[str, Any]:
+    """The content of status.json; {} where there is none that can be read."""
+    try:
+        content = json.loads((run_dir / "status.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], free_to_change: Sequence[str]
+) -> list[tuple[str, Any, Any]]:
+    """Dotted key, old and new value of each setting that differs, but for the keys and groups that may."""
+    old, new = flatten(before, "."), flatten(now, ".")
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    free = tuple(f"{name}." for name in free_to_change)
+    return [(key, old.get(key), new.get(key)) for key in changed if not f"{key}.".startswith(free)]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git_commit() -> str | None:
+    """The commit of a checkout, with -dirty where files were changed; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None

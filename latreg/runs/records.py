@@ -1,0 +1,236 @@
+"""Records on disk: parquet parts, one row per source and search, that Hugging Face `datasets` opens as they are.
+
+    datasets.load_dataset("<run folder>/records")
+
+The columns and their types are those of `BoundaryRecord`, so a column of nothing but None keeps its type. Images are
+PNG bytes: mode L for one channel, RGB for three.
+"""
+
+import dataclasses
+import io
+import json
+import logging
+import types
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from latreg.errors import LatregError
+from latreg.interfaces import BoundaryRecord, Source
+from latreg.runs.files import replacing, writing
+
+log = logging.getLogger(__name__)
+
+VERSION = 2  # of the columns; count up when they change
+_VERSION_KEY = b"latreg_records_version"
+
+_SCALARS: dict[Any, tuple[pa.DataType, str]] = {
+    bool: (pa.bool_(), "bool"),
+    int: (pa.int64(), "int64"),
+    float: (pa.float64(), "float64"),
+    str: (pa.string(), "string"),
+}
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # the layout of datasets.Image
+
+
+def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord]) -> Path:
+    """Write records/part-<index>.parquet below the run's folder, whole or not at all.
+
+    A part of that index is replaced. No records are allowed: the part then has columns and no rows.
+
+    Raises:
+        LatregError: the disk is full, or the folder cannot be written.
+    """
+    path = run_dir / "records" / f"part-{index:05d}.parquet"
+    table = pa.Table.from_pylist([_to_row(record) for record in records], schema=SCHEMA)
+    with replacing(path) as file:
+        pq.write_table(table, file, write_page_checksum=True)
+    return path
+
+
+def part_paths(run_dir: Path) -> list[Path]:
+    """The parts of a run, in order; none before the first is written."""
+    return sorted((run_dir / "records").glob("part-*.parquet"))
+
+
+def _some_parts(run_dir: Path) -> list[Path]:
+    if paths := part_paths(run_dir):
+        return paths
+    raise LatregError(f"expected records/part-*.parquet in {run_dir}, but there are none")
+
+
+def next_index(run_dir: Path) -> int:
+    """The index of a new part, behind those that are there."""
+    return max((int(path.stem.removeprefix("part-")) + 1 for path in part_paths(run_dir)), default=0)
+
+
+def read_records(run_dir: Path) -> Iterator[BoundaryRecord]:
+    """The records of a run in the order in which they were written, a part at a time in memory.
+
+    Raises:
+        LatregError: there are no parts, or one is damaged or of another version.
+    """
+    for path in _some_parts(run_dir):
+        yield from read_part(path)
+
+
+def recover_records(run_dir: Path) -> list[BoundaryRecord]:
+    """The records of a run that is taken up, each source once.
+
+    A part that cannot be read, or that holds a source again, is moved to the run's folder `damaged`, with a warning.
+
+    Raises:
+        LatregError: it cannot be moved.
+    """
+    found: dict[Source, BoundaryRecord] = {}
+    for path in part_paths(run_dir):
+        try:
+            part = read_part(path)
+            sources = [source_of(record) for record in part]
+            if len(found.keys() | set(sources)) < len(found) + len(part):
+                raise LatregError(f"expected each source once, but {path} holds some again")
+        except LatregError as error:
+            aside = _set_aside(path, run_dir / "damaged")
+            log.warning("A part is damaged; it is kept as %s, and its sources are searched again: %s", aside, error)
+        else:
+            found.update(zip(sources, part, strict=True))
+    return list(found.values())
+
+
+def source_of(record: BoundaryRecord) -> Source:
+    """The source that a row is about."""
+    return Source(record.label, record.z_seed)
+
+
+def _set_aside(path: Path, folder: Path) -> Path:
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+        number = sum(1 for _ in folder.iterdir())
+        return path.rename(folder / f"{path.stem}-{number}{path.suffix}")
+
+
+def read_part(path: Path) -> list[BoundaryRecord]:
+    """The records of one part.
+
+    Raises:
+        LatregError: the file cannot be read, or has columns of another version.
+    """
+    return [_from_row(row, path) for row in _read_table(path).to_pylist()]
+
+
+def read_columns(run_dir: Path, names: Sequence[str] | None = None) -> pa.Table:
+    """Some columns (None = all) of all rows of a run, in the order in which they were written; images are PNG bytes.
+
+    Raises:
+        LatregError: there are no parts, or one is damaged or of another version.
+    """
+    return pa.concat_tables([_read_table(path, names) for path in _some_parts(run_dir)])
+
+
+def read_rows(run_dir: Path, numbers: Sequence[int]) -> list[BoundaryRecord]:
+    """The records with these row numbers, counted as in `read_columns`; only their images are decoded.
+
+    Raises:
+        LatregError: as `read_columns`, or an image cannot be read.
+    """
+    return [_from_row(row, run_dir) for row in read_columns(run_dir).take(list(numbers)).to_pylist()]
+
+
+def _read_table(path: Path, names: Sequence[str] | None = None) -> pa.Table:
+    """The columns of one part, None = all."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            schema = file.schema_arrow
+            if schema.equals(SCHEMA) and _version(schema) == str(VERSION):
+                return file.read(names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise LatregError(f"expected a part of records in {path}, but it cannot be read: {error}") from error
+    raise LatregError(
+        f"expected records of version {VERSION} and their columns in {path}, got version {_version(schema)} "
+        f"with {len(schema)} columns"
+    )
+
+
+def _version(schema: pa.Schema) -> str:
+    version: bytes = (schema.metadata or {}).get(_VERSION_KEY, b"none")
+    return version.decode()
+
+
+# ---- columns
+
+
+def _strip_none(annotation: Any) -> tuple[Any, bool]:
+    """X | None => (X, True); X => (X, False)."""
+    if get_origin(annotation) not in (types.UnionType, Union):
+        return annotation, False
+    (inner,) = (a for a in get_args(annotation) if a is not types.NoneType)
+    return inner, True
+
+
+def _column_type(annotation: Any) -> tuple[pa.DataType, dict[str, Any]]:
+    """The Arrow type and the Hugging Face feature for one annotation of BoundaryRecord."""
+    if annotation is np.ndarray:
+        return _IMAGE, {"_type": "Image"}
+    if get_origin(annotation) is list:
+        item, feature = _column_type(get_args(annotation)[0])
+        return pa.list_(item), {"feature": feature, "_type": "Sequence"}  # newer versions read it as List
+    scalar, name = _SCALARS[annotation]
+    return scalar, {"dtype": name, "_type": "Value"}
+
+
+def _build_schema() -> pa.Schema:
+    fields, features = [], {}
+    for name, annotation in get_type_hints(BoundaryRecord).items():
+        inner, nullable = _strip_none(annotation)
+        arrow_type, features[name] = _column_type(inner)
+        nullable = nullable or arrow_type == _IMAGE  # `datasets` takes a column that may not be null for a mere struct
+        fields.append(pa.field(name, arrow_type, nullable=nullable))
+    metadata = {
+        _VERSION_KEY: str(VERSION).encode(),
+        b"huggingface": json.dumps({"info": {"features": features}}).encode(),
+    }
+    return pa.schema(fields, metadata=metadata)
+
+
+SCHEMA = _build_schema()
+_IMAGES = [field.name for field in SCHEMA if field.type == _IMAGE]
+
+
+# ---- rows
+
+
+def _to_row(record: BoundaryRecord) -> dict[str, Any]:
+    row = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    return _convert_images(row, lambda image: {"bytes": encode_png(image), "path": None})
+
+
+def _from_row(row: dict[str, Any], path: Path) -> BoundaryRecord:
+    try:
+        return BoundaryRecord(**_convert_images(row, lambda cell: _decode(cell["bytes"])))
+    except (OSError, SyntaxError) as error:  # Pillow raises either on a broken PNG
+        raise LatregError(f"expected PNG images in {path}, but one cannot be read: {error}") from error
+
+
+def _convert_images(row: dict[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
+    return row | {name: convert(row[name]) for name in _IMAGES if row[name] is not None}
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """An image (1 or 3, H, W) uint8 as the bytes of a PNG file."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] not in (1, 3):
+        raise ValueError(f"an image of a record must be uint8 (1 or 3, H, W), got {image.dtype} {image.shape}")
+    pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _decode(png: bytes) -> np.ndarray:
+    """PNG => (1 or 3, H, W) uint8."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)))
+    return pixels[None].copy() if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

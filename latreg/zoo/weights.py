@@ -1,0 +1,131 @@
+"""Weights files: safetensors with a JSON description of the network inside, and a model card (json) beside it."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from latreg.errors import LatregError
+
+ZOO = Path(__file__).resolve().parent
+
+
+def resolve(weights: str | None, key: str) -> Path:
+    """The file that a setting of this key names: a path, or zoo:<name> for a shipped one.
+
+    Raises:
+        LatregError: no weights are set, or there is no such file.
+    """
+    if weights is None:
+        raise LatregError(f"{key} must name a weights file or zoo:<name>, got null")
+    path = ZOO / f"{weights.removeprefix('zoo:')}.safetensors" if weights.startswith("zoo:") else Path(weights)
+    if not path.is_file():
+        shipped = ", ".join(sorted(f"zoo:{p.stem}" for p in ZOO.glob("*.safetensors"))) or "none"
+        hint = f"; shipped are {shipped}" if weights.startswith("zoo:") else ""
+        raise LatregError(f"{key} must name an existing file, got {weights}{hint}")
+    return path
+
+
+def name_of(weights: str) -> str:
+    """What weights are called: zoo:<name> => <name>, a path => its file's name without the suffix."""
+    return weights.removeprefix("zoo:") if weights.startswith("zoo:") else Path(weights).stem
+
+
+def probe_path(dataset: str) -> Path:
+    """Where labelled test images of a data set are shipped, if they are."""
+    return ZOO / f"{dataset}_probe.npz"
+
+
+def sha256(*paths: Path) -> str:
+    """Hex digest of a file, or of several one after another: the id of a network."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_of(state: dict[str, Tensor]) -> str:
+    """Hex digest of names, types, shapes and values of tensors that came from no file."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors (floats as float32) and the network's description.
+
+    Raises:
+        LatregError: the file is damaged, or was not written by `save`.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise LatregError(f"expected a safetensors file in {path}, but it cannot be read: {error}") from error
+    if "latreg" not in metadata:
+        raise LatregError(f"expected weights saved by latreg in {path}, but its metadata has no 'latreg' entry")
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, json.loads(metadata["latreg"])
+
+
+def load_into(network: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Fill a network; names and shapes must match exactly.
+
+    Raises:
+        LatregError: the file holds another architecture; the first differences are named.
+    """
+    wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in state.items()}
+    if wanted != found:
+        names = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+        name = names[0]
+        raise LatregError(
+            f"{path} holds another architecture: {len(names)} of {len(wanted)} tensors differ, the first is {name}, "
+            f"expected {wanted.get(name, 'no such tensor')}, got {found.get(name, 'no such tensor')}"
+        )
+    network.load_state_dict(state)
+
+
+def save(path: Path, state: dict[str, Tensor], description: dict[str, Any], card: dict[str, Any], half: bool) -> str:
+    """Write tensors (floats as float16 if half), description and card; returns the sha256. Never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dtype = torch.float16 if half else torch.float32
+    tensors = {k: (v.to(dtype) if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata={"latreg": json.dumps(description, sort_keys=True)})
+    temporary.chmod(0o644)  # safetensors writes files that only their owner can read
+    os.replace(temporary, path)
+    digest = sha256(path)
+    write_card(path, {**card, "sha256": digest})
+    return digest
+
+
+def card_path(path: Path) -> Path:
+    """The model card of a weights file."""
+    return path.with_suffix(".json")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card beside a weights file, {} where there is none."""
+    card = card_path(path)
+    if not card.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(card.read_text())
+    return content
+
+
+def write_card(path: Path, card: dict[str, Any]) -> None:
+    """Write the card beside a weights file, whole or not at all."""
+    temporary = card_path(path).with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, card_path(path))
