@@ -1,7 +1,7 @@
 """Builds the parts of a search from its configuration, and refuses a configuration that cannot work."""
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -33,6 +33,7 @@ from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
 from latreg.validity.perceptual import PerceptualDistance
 from latreg.validity.vae import ValidityModel, load_validity_model
+from latreg.weights import read_card, resolve
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ def assemble(cfg: Config) -> Parts:
     judge, vae = load_judge(cfg, device), load_vae(cfg, device)
     if judge and sut.id in (member.id for member in judge.members):
         raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
+    check_guides(guides_of(cfg), judge.members if judge else [], sut)
     chunk = cfg.search.chunk or suitable_chunk(generator)
     renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.layer_sets)
     engine = Engine(
@@ -147,6 +149,29 @@ def load_judge(cfg: Config, device: torch.device) -> Judge | None:
 def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
     """The classifiers that `validity.judge` names."""
     return [load_sut(name, cfg.dataset, device, key="validity.judge") for name in cfg.validity.judge]
+
+
+def guides_of(cfg: Config) -> list[dict[str, str]]:
+    """Name and sha256 of the classifiers that guided the generator's training, as far as its card tells."""
+    if isinstance(cfg.generator, OwnGeneratorConfig):
+        return []
+    guides: list[dict[str, str]] = read_card(resolve(cfg.generator.weights, "generator.weights")).get("guides", [])
+    return guides
+
+
+def check_guides(guides: Sequence[Mapping[str, str]], judge: Sequence[SUT], sut: SUT | None = None) -> None:
+    """Refuse to judge a generator, or to test, by what it was taught to please.
+
+    Raises:
+        LatregError: a member of the judge or the SUT is one of the guides of its training.
+    """
+    names = {guide["sha256"]: guide["name"] for guide in guides}
+    for member in judge:
+        if member.id in names:
+            name = names[member.id]
+            raise LatregError(f"validity.judge must not contain a guide of the generator's training, got {name}")
+    if sut and sut.id in names:
+        raise LatregError(f"the SUT must not be a guide of the generator's training, got {names[sut.id]}")
 
 
 def load_vae(cfg: Config, device: torch.device) -> ValidityModel | None:

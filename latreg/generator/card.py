@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from latreg import weights
-from latreg.assembly import load_judge_members, make_device
+from latreg.assembly import check_guides, guides_of, load_judge_members, make_device
 from latreg.classifier.sut import load_sut, predictions
 from latreg.classifier.training import train_classifier
 from latreg.config import Config, OwnClassifierConfig
@@ -46,6 +46,7 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
     if not generator.conditional:
         raise LatregError("stage=evaluate_generator needs a generator of classes: its scores are about samples of them")
     members = load_judge_members(cfg)
+    check_guides(guides_of(cfg), members)
     judge, distances = Judge(members, mirror=cfg.dataset.mirror), Distances(JudgeFeatures(members[0].network), data, n)
     results: dict[str, Any] = {
         "samples": n,

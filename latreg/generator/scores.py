@@ -4,12 +4,13 @@ Features are those before the last layer of the judge's first member, so distanc
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from latreg.assembly import CHUNK, load_judge_members
+from latreg.assembly import CHUNK, check_guides, load_judge_members
 from latreg.classifier.networks import Classifier
 from latreg.config import Config
 from latreg.datamodule import DataModule
@@ -119,9 +120,16 @@ class Distances:
 
 
 class TrainingScores:
-    """Scores on 1,000 samples to watch a training by; none as long as there is no judge."""
+    """Scores on 1,000 samples to watch a training by; none as long as there is no judge.
 
-    def __init__(self, cfg: Config, data: DataModule) -> None:
+    Args:
+        guides: name and sha256 of the classifiers that guide the training.
+
+    Raises:
+        LatregError: one of them is a member of the judge.
+    """
+
+    def __init__(self, cfg: Config, data: DataModule, guides: Sequence[Mapping[str, str]] = ()) -> None:
         self._judge: Judge | None = None
         if not cfg.validity.judge:
             return
@@ -130,6 +138,7 @@ class TrainingScores:
         except LatregError as error:
             log.warning("no scores while training: %s", error)
             return
+        check_guides(guides, members)
         self._judge = Judge(members, mirror=cfg.dataset.mirror)
         self._distance = FrechetDistance(JudgeFeatures(members[0].network), data.split("test").images)
 

@@ -1,6 +1,6 @@
 """Train a StyleGAN2 on one device or several, from the start or from its last checkpoint."""
 
-import json
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -13,10 +13,11 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from latreg.checkpoints import read_checkpoint
-from latreg.config import Config
+from latreg.config import Config, GeneratorTrainingConfig
 from latreg.datamodule import DataModule
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.generator.augment import transform_names
+from latreg.generator.guide import Guide, load_guide
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import block_resolutions
 from latreg.generator.precision import check_precision
@@ -27,7 +28,7 @@ from latreg.generator.snapshots import Snapshots, checkpoint_path
 from latreg.images import ImageSet
 from latreg.processes import make_trainer, other_processes
 from latreg.provenance import command, versions
-from latreg.weights import name_of
+from latreg.weights import name_of, read_card
 
 SHARE_OF_MEMORY = 0.25  # of a GPU's free memory may be taken by the real images
 
@@ -47,13 +48,14 @@ def train_generator(cfg: Config, run_dir: Path, data: DataModule, logger: Logger
     check_recipe(cfg)
     module = make_module(cfg)
     n_images = images_seen(path, module) if cfg.resume else 0
-    earlier = earlier_recipes(run_dir / f"{weights_name(cfg)}.json", cfg) if cfg.resume else []
+    last = read_card(run_dir / f"{weights_name(cfg)}.safetensors") if cfg.resume else {}
+    earlier, guides = earlier_recipes(last, cfg), guides_so_far(last, module.guide)
     snapshots = Snapshots(
         run_dir,
         weights_name(cfg),
         cfg.generator.training.snapshot_images,
-        describe=lambda n_images: describe(cfg, n_images, earlier),
-        score=TrainingScores(cfg, data),
+        describe=lambda n_images: describe(cfg, n_images, earlier, guides),
+        score=TrainingScores(cfg, data, guides),
     )
     trainer = generator_trainer(cfg, run_dir, snapshots, logger)
     batch = batch_per_device(cfg, trainer.world_size)
@@ -86,6 +88,7 @@ def make_module(cfg: Config) -> StyleGAN2Module:
         cfg.run_seed,
         augmentation_arguments(cfg),
         cfg.trainer.precision == "bf16-mixed",
+        load_guide(cfg),
     )
 
 
@@ -188,6 +191,26 @@ def check_recipe(cfg: Config) -> None:
             raise LatregError(f"generator.training.{name} must be at least 1, got {getattr(recipe, name)}")
     if not 0 <= recipe.augment_p <= 1:
         raise LatregError(f"generator.training.augment_p must be within 0 .. 1, got {recipe.augment_p}")
+    check_guidance(recipe, cfg.dataset.resolution)
+
+
+def check_guidance(recipe: GeneratorTrainingConfig, resolution: int) -> None:
+    """Refuse settings of the guide that are out of range, or have no guide.
+
+    Raises:
+        LatregError: one is.
+    """
+    for name in ("guide_weight", "guide_weight_end", "guide_from"):
+        if (value := getattr(recipe, name)) is not None and not (math.isfinite(value) and value >= 0):
+            raise LatregError(f"generator.training.{name} must be at least 0, got {value}")
+    if not 0 <= recipe.guide_until <= 1:
+        raise LatregError(f"generator.training.guide_until must be within 0 .. 1, got {recipe.guide_until}")
+    if not 0 <= recipe.guide_shift < resolution:
+        raise LatregError(
+            f"generator.training.guide_shift must be within 0 .. {resolution - 1} pixels, got {recipe.guide_shift}"
+        )
+    if recipe.guide is None and (recipe.guide_weight or recipe.guide_weight_end):
+        raise LatregError("generator.training.guide must name a classifier where there is a guide_weight, got null")
 
 
 def check_images(cfg: Config, train: ImageSet) -> None:
@@ -244,19 +267,29 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def earlier_recipes(card: Path, cfg: Config) -> list[dict[str, Any]]:
-    """What was set otherwise in the parts of a training that its last card tells of, each with `until_images`."""
-    if not card.is_file():
+def earlier_recipes(last: Mapping[str, Any], cfg: Config) -> list[dict[str, Any]]:
+    """What was set otherwise in the parts of a training that its last card tells of, each with `until_images`.
+
+    Settings that are newer than the card had their defaults.
+    """
+    if not last:
         return []
-    last = json.loads(card.read_text())
-    recipe = asdict(cfg.generator.training)
+    recipe = {**asdict(cfg.generator.training), "architecture": cfg.generator.name}
+    before = {**asdict(GeneratorTrainingConfig()), **last["recipe"], "architecture": last["architecture"]}
     free = ("total_images", "snapshot_images", "data_on_device")  # tell how long and where, not how
-    changed = {name: value for name, value in last["recipe"].items() if name not in free and recipe.get(name) != value}
+    changed = {name: value for name, value in before.items() if name not in free and recipe.get(name) != value}
     part = [{"until_images": last["images_seen"], **changed}] if changed else []
     return [*last.get("earlier_recipes", []), *part]
 
 
-def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]]) -> dict[str, Any]:
+def guides_so_far(last: Mapping[str, Any], guide: Guide | None) -> list[dict[str, str]]:
+    """Name and sha256 of the guides that the last card tells of, and of the present one."""
+    before: list[dict[str, str]] = last.get("guides", [])
+    present = [{"name": guide.name, "sha256": guide.id}] if guide else []
+    return before + [entry for entry in present if entry not in before]
+
+
+def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]], guides: list[dict[str, str]]) -> dict[str, Any]:
     """The model card: what the weights are and how they came to be. Scores are added by the evaluation."""
     return {
         "kind": "generator",
@@ -264,6 +297,7 @@ def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]]) -> dict[
         "architecture": cfg.generator.name,
         "recipe": asdict(cfg.generator.training),
         "earlier_recipes": earlier,
+        "guides": guides,
         "command": command(cfg),
         "images_seen": n_images,
         "run_seed": cfg.run_seed,
