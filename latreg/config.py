@@ -65,6 +65,12 @@ class GeneratorTrainingConfig:
     augment_target: float | None = 0.6  # mean sign of D's logits of real images, by which p is steered; None = p stays
     augment_images: float = 500_000  # images in which p can go from 0 to 1
     augment_interval: int = 4  # steps between two adjustments of p
+    guide: str | None = None  # weights of a classifier, whose cross entropy of samples is added to G's loss; None = off
+    guide_weight: float = 0.0
+    guide_weight_end: float | None = None  # at total_images, on a line from guide_weight at guide_from; None = constant
+    guide_from: int = 0
+    guide_until: float = 1.0  # samples with at least this probability of their class are not pushed any more
+    guide_shift: int = 3  # pixels, each way, by which the guide's images are shifted
     data_on_device: bool = True  # keep the real images in the memory of the GPU where they fit
 
 

@@ -13,19 +13,24 @@ MIN_CHANNELS = 16  # of the input; with fewer there is nothing to win
 def optimized(network: nn.Module) -> nn.Module:
     """A copy of a network in eval mode, whose weights must not change any more.
 
-    Batch normalizations right behind convolutions in a Sequential melt into them; 3x3 convolutions are Winograd's where
-    the network is on a CPU.
+    As `folded`, and 3x3 convolutions are Winograd's where the network is on a CPU.
     """
+    network = folded(network)
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Conv2d) and _suits(child):
+                setattr(module, name, _WinogradConv2d(child))
+    return network
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """The same in eval mode; batch normalizations right behind convolutions in a Sequential melt into them."""
     network = copy.deepcopy(network)
     for sequence in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
         for i in range(len(sequence) - 1):
             convolution, norm = sequence[i], sequence[i + 1]
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 sequence[i], sequence[i + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.Conv2d) and _suits(child):
-                setattr(module, name, _WinogradConv2d(child))
     return network
 
 

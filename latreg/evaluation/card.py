@@ -19,7 +19,7 @@ from latreg.measures.metrics import wilson
 from latreg.runs.provenance import command
 from latreg.training.datamodule import DataModule
 from latreg.validity.judge import Judge
-from latreg.validity.loading import load_judge_members
+from latreg.validity.loading import check_guides, guides_of, load_judge_members
 from latreg.zoo import weights
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
     if not generator.conditional:
         raise LatregError("stage=evaluate_generator needs a generator of classes: its scores are about samples of them")
     members = load_judge_members(cfg)
+    check_guides(guides_of(cfg), members)
     judge, distances = Judge(members, mirror=cfg.dataset.mirror), Distances(JudgeFeatures(members[0].network), data, n)
     results: dict[str, Any] = {
         "samples": n,

@@ -4,6 +4,7 @@ Features are those before the last layer of the judge's first member, so distanc
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 from latreg.training.datamodule import DataModule
 from latreg.validity.judge import Judge
-from latreg.validity.loading import load_judge_members
+from latreg.validity.loading import check_guides, load_judge_members
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +121,16 @@ class Distances:
 
 
 class TrainingScores:
-    """Scores on 1,000 samples to watch a training by; none as long as there is no judge."""
+    """Scores on 1,000 samples to watch a training by; none as long as there is no judge.
 
-    def __init__(self, cfg: Config, data: DataModule) -> None:
+    Args:
+        guides: name and sha256 of the classifiers that guide the training.
+
+    Raises:
+        LatregError: one of them is a member of the judge.
+    """
+
+    def __init__(self, cfg: Config, data: DataModule, guides: Sequence[Mapping[str, str]] = ()) -> None:
         self._judge: Judge | None = None
         if not cfg.validity.judge:
             return
@@ -131,6 +139,7 @@ class TrainingScores:
         except LatregError as error:
             log.warning("no scores while training: %s", error)
             return
+        check_guides(guides, members)
         self._judge = Judge(members, mirror=cfg.dataset.mirror)
         self._distance = FrechetDistance(JudgeFeatures(members[0].network), data.split("test").images)
 

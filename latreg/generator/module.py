@@ -14,6 +14,7 @@ from torch import Tensor
 
 from latreg.errors import LatregError
 from latreg.generator.augment import AdaptiveAugment
+from latreg.generator.guide import Guide
 from latreg.generator.losses import discriminator_loss, generator_loss, path_lengths, r1_penalty
 from latreg.generator.networks import Discriminator, GeneratorNetwork
 from latreg.generator.precision import LowerPrecision
@@ -41,6 +42,7 @@ class StyleGAN2Module(L.LightningModule):
         ema_images: half-life of G_ema in images; ema_rampup: at most this share of the images seen so far (None = off).
         augmentation: arguments of AdaptiveAugment for all that D sees; None = off.
         bfloat16: compute feature maps in bfloat16.
+        guide: a classifier that pushes samples to their classes; no part of checkpoints. None = off.
     """
 
     pl_mean: Tensor
@@ -62,9 +64,10 @@ class StyleGAN2Module(L.LightningModule):
         run_seed: int,
         augmentation: dict[str, Any] | None = None,
         bfloat16: bool = False,
+        guide: Guide | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore="guide")
         self.automatic_optimization = False
         self.c_dim: int = generator["c_dim"]
         self.z_dim: int = generator["z_dim"]
@@ -82,6 +85,7 @@ class StyleGAN2Module(L.LightningModule):
         self.register_buffer("pl_mean", torch.zeros([]))
         self.augment = AdaptiveAugment(**augmentation) if augmentation else None
         self.lower_precision = LowerPrecision(self.G.synthesis, self.D) if bfloat16 else None
+        self.guide = guide
         self.n_images = 0
         self.n_steps = 0
         self.images_per_step = 0
@@ -125,13 +129,24 @@ class StyleGAN2Module(L.LightningModule):
 
     def _train_g(self, optimizer: LightningOptimizer, labels: Tensor, c: Tensor) -> Seen:
         """Update G; returns what D has seen of this step's images, without gradients."""
-        seen = self._see(self.G.synthesis(self._map(self.G, labels, c), "random"))
+        images = self.G.synthesis(self._map(self.G, labels, c), "random")
+        seen = self._see(images)
         loss = generator_loss(self.D(seen, c))
-        self._update(optimizer, loss)
+        self._update(optimizer, loss + self._guide_loss(images, labels) if self.guide else loss)
         if self.pl_weight > 0 and self.n_steps % self.pl_interval == 0:
             self._update(optimizer, self._path_length_loss(labels, c))
         self.log("train/g_loss", loss, prog_bar=True)
         return _detached(seen)
+
+    def _guide_loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What the guide adds to G's loss."""
+        assert self.guide is not None
+        weight = self.guide.weight(self.n_images)
+        loss, agreement = self.guide(images, labels)
+        self.log("train/guide_loss", loss)
+        self.log("train/guide_agreement", agreement, prog_bar=True)
+        self.log("train/guide_weight", weight)
+        return weight * loss
 
     def _train_d(self, optimizer: LightningOptimizer, real: Tensor, c: Tensor, fake: Seen) -> Tensor:
         """Update D; returns the mean sign of its logits of real images."""

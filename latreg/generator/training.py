@@ -1,8 +1,8 @@
 """Train a StyleGAN2 on one device or several, from the start or from its last checkpoint."""
 
-import json
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from latreg.config import Config
+from latreg.config import Config, GeneratorTrainingConfig
 from latreg.data.images import ImageSet
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.generator.augment import transform_names
+from latreg.generator.guide import Guide, load_guide
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import block_resolutions
 from latreg.generator.precision import check_precision
@@ -26,13 +27,15 @@ from latreg.runs.provenance import command, versions
 from latreg.training.checkpoints import read_checkpoint
 from latreg.training.datamodule import DataModule
 from latreg.training.devices import make_trainer, other_processes
-from latreg.zoo.weights import name_of
+from latreg.zoo.weights import name_of, read_card
+
+Scores = Callable[[list[dict[str, str]]], Score]
 
 SHARE_OF_MEMORY = 0.25  # of a GPU's free memory may be taken by the real images
 
 
 def train_generator(
-    cfg: Config, run_dir: Path, data: DataModule, logger: Logger | None, score: Score | None = None
+    cfg: Config, run_dir: Path, data: DataModule, logger: Logger | None, scores: Scores | None = None
 ) -> dict[str, Any]:
     """Train until `generator.training.total_images` real images were shown; returns the last scores.
 
@@ -40,7 +43,8 @@ def train_generator(
     devices, it must hold the run's config.yaml, which the processes of the others read.
 
     Args:
-        score: what to watch the training by, of the generator at each snapshot; None = nothing.
+        scores: makes what to watch the training by, of the generator at each snapshot, from name and sha256 of the
+            guides; None = nothing.
 
     Raises:
         LatregError: data or hardware do not fit the configuration, nothing to resume, another architecture in the
@@ -51,13 +55,14 @@ def train_generator(
     check_recipe(cfg)
     module = make_module(cfg)
     n_images = images_seen(path, module) if cfg.resume else 0
-    earlier = earlier_recipes(run_dir / f"{weights_name(cfg)}.json", cfg) if cfg.resume else []
+    last = read_card(run_dir / f"{weights_name(cfg)}.safetensors") if cfg.resume else {}
+    earlier, guides = earlier_recipes(last, cfg), guides_so_far(last, module.guide)
     snapshots = Snapshots(
         run_dir,
         weights_name(cfg),
         cfg.generator.training.snapshot_images,
-        describe=lambda n_images: describe(cfg, n_images, earlier),
-        score=score or (lambda generator: {}),
+        describe=lambda n_images: describe(cfg, n_images, earlier, guides),
+        score=scores(guides) if scores else (lambda generator: {}),
     )
     trainer = generator_trainer(cfg, run_dir, snapshots, logger)
     batch = batch_per_device(cfg, trainer.world_size)
@@ -90,6 +95,7 @@ def make_module(cfg: Config) -> StyleGAN2Module:
         cfg.run_seed,
         augmentation_arguments(cfg),
         cfg.trainer.precision == "bf16-mixed",
+        load_guide(cfg),
     )
 
 
@@ -192,6 +198,26 @@ def check_recipe(cfg: Config) -> None:
             raise LatregError(f"generator.training.{name} must be at least 1, got {getattr(recipe, name)}")
     if not 0 <= recipe.augment_p <= 1:
         raise LatregError(f"generator.training.augment_p must be within 0 .. 1, got {recipe.augment_p}")
+    check_guidance(recipe, cfg.dataset.resolution)
+
+
+def check_guidance(recipe: GeneratorTrainingConfig, resolution: int) -> None:
+    """Refuse settings of the guide that are out of range, or have no guide.
+
+    Raises:
+        LatregError: one is.
+    """
+    for name in ("guide_weight", "guide_weight_end", "guide_from"):
+        if (value := getattr(recipe, name)) is not None and not (math.isfinite(value) and value >= 0):
+            raise LatregError(f"generator.training.{name} must be at least 0, got {value}")
+    if not 0 <= recipe.guide_until <= 1:
+        raise LatregError(f"generator.training.guide_until must be within 0 .. 1, got {recipe.guide_until}")
+    if not 0 <= recipe.guide_shift < resolution:
+        raise LatregError(
+            f"generator.training.guide_shift must be within 0 .. {resolution - 1} pixels, got {recipe.guide_shift}"
+        )
+    if recipe.guide is None and (recipe.guide_weight or recipe.guide_weight_end):
+        raise LatregError("generator.training.guide must name a classifier where there is a guide_weight, got null")
 
 
 def check_images(cfg: Config, train: ImageSet) -> None:
@@ -248,19 +274,29 @@ def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def earlier_recipes(card: Path, cfg: Config) -> list[dict[str, Any]]:
-    """What was set otherwise in the parts of a training that its last card tells of, each with `until_images`."""
-    if not card.is_file():
+def earlier_recipes(last: Mapping[str, Any], cfg: Config) -> list[dict[str, Any]]:
+    """What was set otherwise in the parts of a training that its last card tells of, each with `until_images`.
+
+    Settings that are newer than the card had their defaults.
+    """
+    if not last:
         return []
-    last = json.loads(card.read_text())
-    recipe = asdict(cfg.generator.training)
+    recipe = {**asdict(cfg.generator.training), "architecture": cfg.generator.name}
+    before = {**asdict(GeneratorTrainingConfig()), **last["recipe"], "architecture": last["architecture"]}
     free = ("total_images", "snapshot_images", "data_on_device")  # tell how long and where, not how
-    changed = {name: value for name, value in last["recipe"].items() if name not in free and recipe.get(name) != value}
+    changed = {name: value for name, value in before.items() if name not in free and recipe.get(name) != value}
     part = [{"until_images": last["images_seen"], **changed}] if changed else []
     return [*last.get("earlier_recipes", []), *part]
 
 
-def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]]) -> dict[str, Any]:
+def guides_so_far(last: Mapping[str, Any], guide: Guide | None) -> list[dict[str, str]]:
+    """Name and sha256 of the guides that the last card tells of, and of the present one."""
+    before: list[dict[str, str]] = last.get("guides", [])
+    present = [{"name": guide.name, "sha256": guide.id}] if guide else []
+    return before + [entry for entry in present if entry not in before]
+
+
+def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]], guides: list[dict[str, str]]) -> dict[str, Any]:
     """The model card: what the weights are and how they came to be. Scores are added by the evaluation."""
     return {
         "kind": "generator",
@@ -268,6 +304,7 @@ def describe(cfg: Config, n_images: int, earlier: list[dict[str, Any]]) -> dict[
         "architecture": cfg.generator.name,
         "recipe": asdict(cfg.generator.training),
         "earlier_recipes": earlier,
+        "guides": guides,
         "command": command(cfg),
         "images_seen": n_images,
         "run_seed": cfg.run_seed,

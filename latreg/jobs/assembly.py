@@ -20,7 +20,7 @@ from latreg.search.reuse import LayerwiseGenerator, memory_bytes
 from latreg.search.truncation import make_truncation
 from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
-from latreg.validity.loading import load_judge, load_lpips, load_vae
+from latreg.validity.loading import check_guides, guides_of, load_judge, load_lpips, load_vae
 from latreg.validity.vae import ValidityModel
 
 CPU_CHUNKS = (8, 32)  # images per forward pass: fewer are slowed down by overhead, more by the memory
@@ -66,6 +66,7 @@ def assemble(cfg: Config) -> Parts:
     judge, vae = load_judge(cfg, device), load_vae(cfg, device)
     if judge and sut.id in (member.id for member in judge.members):
         raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
+    check_guides(guides_of(cfg), judge.members if judge else [], sut)
     chunk = cfg.search.chunk or suitable_chunk(generator)
     renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.layer_sets)
     engine = Engine(

@@ -42,7 +42,7 @@ def generator(cfg: Config, folder: RunFolder) -> dict[str, Any]:
         raise LatregError(f"stage=train_generator trains networks of latreg, got generator={cfg.generator.name}")
     with lightning_logger(cfg.tracking, folder.config, folder.path, cfg.name, x_axis="n_images") as logger:
         data = DataModule(cfg.dataset, cfg.run_seed)
-        return train_generator(cfg, folder.path, data, logger, score=TrainingScores(cfg, data))
+        return train_generator(cfg, folder.path, data, logger, lambda guides: TrainingScores(cfg, data, guides))
 
 
 def validity(cfg: Config, folder: RunFolder) -> dict[str, Any]:

@@ -33,6 +33,8 @@ FREE_TO_CHANGE = (
     *(f"generator.training.{name}" for name in ("total_images", "snapshot_images", "data_on_device")),
     *(f"generator.training.{name}" for name in ("r1_gamma", "augment", "augment_target", "augment_images")),
     *(f"generator.training.{name}" for name in ("learning_rate", "ema_images", "ema_rampup")),
+    *(f"generator.training.{name}" for name in ("guide", "guide_weight", "guide_weight_end", "guide_from")),
+    *(f"generator.training.{name}" for name in ("guide_until", "guide_shift")),
 )
 
 

@@ -1,12 +1,17 @@
 """Load the models behind the gates, as the configuration names them."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
 from latreg.classifier.sut import TorchSUT, load_sut
-from latreg.config import Config
+from latreg.config import Config, OwnGeneratorConfig
+from latreg.errors import LatregError
+from latreg.interfaces import SUT
 from latreg.validity.judge import Judge
 from latreg.validity.perceptual import PerceptualDistance
 from latreg.validity.vae import ValidityModel, load_validity_model
+from latreg.zoo.weights import read_card, resolve
 
 
 def load_judge(cfg: Config, device: torch.device) -> Judge | None:
@@ -19,6 +24,29 @@ def load_judge(cfg: Config, device: torch.device) -> Judge | None:
 def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
     """The classifiers that `validity.judge` names."""
     return [load_sut(name, cfg.dataset, device, key="validity.judge") for name in cfg.validity.judge]
+
+
+def guides_of(cfg: Config) -> list[dict[str, str]]:
+    """Name and sha256 of the classifiers that guided the generator's training, as far as its card tells."""
+    if isinstance(cfg.generator, OwnGeneratorConfig):
+        return []
+    guides: list[dict[str, str]] = read_card(resolve(cfg.generator.weights, "generator.weights")).get("guides", [])
+    return guides
+
+
+def check_guides(guides: Sequence[Mapping[str, str]], judge: Sequence[SUT], sut: SUT | None = None) -> None:
+    """Refuse to judge a generator, or to test, by what it was taught to please.
+
+    Raises:
+        LatregError: a member of the judge or the SUT is one of the guides of its training.
+    """
+    names = {guide["sha256"]: guide["name"] for guide in guides}
+    for member in judge:
+        if member.id in names:
+            name = names[member.id]
+            raise LatregError(f"validity.judge must not contain a guide of the generator's training, got {name}")
+    if sut and sut.id in names:
+        raise LatregError(f"the SUT must not be a guide of the generator's training, got {names[sut.id]}")
 
 
 def load_vae(cfg: Config, device: torch.device) -> ValidityModel | None:
