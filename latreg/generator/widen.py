@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latreg.checkpoints import read_checkpoint
 from latreg.errors import LatregError
-from latreg.files import replacing
 from latreg.generator.networks import GeneratorNetwork, block_channels, block_resolutions
+from latreg.runs.files import replacing
+from latreg.training.checkpoints import read_checkpoint
 
 SPREAD = 0.1  # of weights for copies, as a share of that of the old weights
 NETWORKS = ("G.", "G_ema.")  # in checkpoints; both get the same random numbers, so that one stays the other's average
