@@ -189,8 +189,9 @@ def card(run_dir: Path, cfg: Config, faults: Sequence[BoundaryRecord], format: s
 
 def name_of_classifier(config: ClassifierConfig) -> str:
     """What was searched. The name in older runs is that of a recipe, so the weights are asked."""
-    made_elsewhere = isinstance(config, OwnClassifierConfig) or config.weights is None
-    return config.name if made_elsewhere else name_of(config.weights)
+    if isinstance(config, OwnClassifierConfig) or config.weights is None:
+        return config.name
+    return name_of(config.weights)
 
 
 def _taken_for(pairs: Counter[tuple[int, int]], label: int, names: Sequence[str]) -> str:
