@@ -55,7 +55,8 @@ def filled(network: nn.Module, path: Path, key: str | None = None) -> nn.Module:
     while True:
         prefixes = _prefixes(found, {plain: wanted[name] for name, plain in names.items()})
         shorter = {name: plain.partition(".")[2] for name, plain in names.items()}
-        if prefixes or len({plain.partition(".")[0] for plain in names.values()}) > 1 or not all(shorter.values()):
+        outer = {plain.partition(".")[0] for plain in names.values()}
+        if prefixes or len(outer) > 1 or not all("." in plain for plain in shorter.values()):
             break
         names = shorter
     if not prefixes:
