@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from latreg.config import Config, GeneratorTrainingConfig
+from latreg.config import TRAIN_GENERATOR, Config, GeneratorTrainingConfig, purpose_in
 from latreg.data.images import ImageSet
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.generator.augment import transform_names
@@ -283,10 +283,14 @@ def earlier_recipes(last: Mapping[str, Any], cfg: Config) -> list[dict[str, Any]
         return []
     recipe = {**asdict(cfg.generator.training), "architecture": cfg.generator.name}
     before = {**asdict(GeneratorTrainingConfig()), **last["recipe"], "architecture": last["architecture"]}
-    free = ("total_images", "snapshot_images", "data_on_device")  # tell how long and where, not how
-    changed = {name: value for name, value in before.items() if name not in free and recipe.get(name) != value}
+    changed = {name: value for name, value in before.items() if _is_of_recipe(name) and recipe.get(name) != value}
     part = [{"until_images": last["images_seen"], **changed}] if changed else []
     return [*last.get("earlier_recipes", []), *part]
+
+
+def _is_of_recipe(name: str) -> bool:
+    """Whether a setting tells how a training went on, not how long and where."""
+    return not purpose_in(f"generator.training.{name}", TRAIN_GENERATOR).free_in_repetitions
 
 
 def guides_so_far(last: Mapping[str, Any], guide: Guide | None) -> list[dict[str, str]]:
