@@ -74,7 +74,7 @@ class DatasetConfig:
 class GeneratorTrainingConfig:
     """Recipe of StyleGAN2 training; clocks count real images shown."""
 
-    total_images: int = setting(MISSING, low=1, high=LONG, purpose=AMOUNT)
+    total_images: int = setting(MISSING, low=0, high=LONG, purpose=AMOUNT)  # 0 = not trained here
     batch_size: int = setting(32, low=1, high=MANY)  # over all devices
     learning_rate: float = setting(0.0025, above=0, purpose=STEERED)
     betas: tuple[float, float] = setting((0.0, 0.99), low=0, below=1, shortest=2, longest=2)
@@ -113,16 +113,19 @@ class GeneratorTrainingConfig:
 
 @dataclass
 class GeneratorConfig:
-    """Architecture of a StyleGAN2 and where its weights are."""
+    """Architecture of a StyleGAN2, where its weights are, and how it is trained.
 
-    name: str = MISSING
+    A search renders with the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
+    """
+
+    name: str = setting(MISSING, stages=(TRAIN_GENERATOR,))
     weights: str | None = MISSING  # a file, or zoo:<name> for shipped ones
-    z_dim: int = setting(MISSING, low=1, high=WIDE)
-    w_dim: int = setting(MISSING, low=1, high=WIDE)
-    mapping_layers: int = setting(2, low=1, high=DEEP)
-    channel_base: int = setting(MISSING, low=1, high=MANY)
-    channel_max: int = setting(MISSING, low=1, high=WIDE)
-    conv_clamp: float | None = setting(None, above=0)
+    z_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
+    w_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
+    mapping_layers: int = setting(2, low=1, high=DEEP, stages=(TRAIN_GENERATOR,))
+    channel_base: int = setting(MISSING, low=1, high=MANY, stages=(TRAIN_GENERATOR,))
+    channel_max: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
+    conv_clamp: float | None = setting(None, above=0, stages=(TRAIN_GENERATOR,))
     training: GeneratorTrainingConfig = setting(factory=GeneratorTrainingConfig, stages=(TRAIN_GENERATOR,))
 
 
@@ -139,7 +142,7 @@ class OwnGeneratorConfig(GeneratorConfig):
     channel_base: int = 0
     channel_max: int = 0
     training: GeneratorTrainingConfig = setting(
-        factory=lambda: GeneratorTrainingConfig(total_images=0), stages=(TRAIN_GENERATOR,), used=False
+        factory=lambda: GeneratorTrainingConfig(total_images=0), stages=(TRAIN_GENERATOR,)
     )
 
 
@@ -147,9 +150,9 @@ class OwnGeneratorConfig(GeneratorConfig):
 class ClassifierTrainingConfig:
     """Recipe of classifier training: SGD with a one-cycle learning rate and random shifts."""
 
-    epochs: int = setting(MISSING, low=1, high=MANY)
+    epochs: int = setting(MISSING, low=0, high=MANY)  # 0 = not trained here
     batch_size: int = setting(128, low=1, high=MANY)
-    learning_rate: float = setting(MISSING, above=0)
+    learning_rate: float = setting(MISSING, low=0)
     weight_decay: float = setting(5e-4, low=0)
     max_shift: int = setting(2, low=0, high=4096)  # pixels, each way
     max_rotation: float = setting(0.0, low=0, high=180)  # degrees, each way
@@ -160,11 +163,14 @@ class ClassifierTrainingConfig:
 
 @dataclass
 class ClassifierConfig:
-    """A network by name with its arguments, where its weights are, and how it is trained."""
+    """A network by name with its arguments, where its weights are, and how it is trained.
 
-    name: str = MISSING
-    network: str = MISSING  # a name in latreg.classifier.networks
-    network_args: dict[str, Any] = field(default_factory=dict)
+    A search asks the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
+    """
+
+    name: str = setting(MISSING, stages=(TRAIN_CLASSIFIER,))
+    network: str = setting(MISSING, stages=(TRAIN_CLASSIFIER,))  # a name in latreg.classifier.networks
+    network_args: dict[str, Any] = setting(factory=dict, stages=(TRAIN_CLASSIFIER,))
     weights: str | None = MISSING
     # Test images on which the accuracy of the card is checked before a search, 0 = no check.
     probe_images: int = setting(1000, low=0, high=MANY, purpose=EXECUTION)
@@ -181,9 +187,10 @@ class OwnClassifierConfig(ClassifierConfig):
     kind: str = MISSING  # of the adapters in latreg.classifier.adapters
     name: str = "${.kind}"
     network: str = ""  # import path (torch) or name (timm) of what the weights belong to
+    network_args: dict[str, Any] = field(default_factory=dict)
     weights: str | None = None
     training: ClassifierTrainingConfig = setting(  # it is not trained here
-        factory=lambda: ClassifierTrainingConfig(epochs=0, learning_rate=0.0), stages=(TRAIN_CLASSIFIER,), used=False
+        factory=lambda: ClassifierTrainingConfig(epochs=0, learning_rate=0.0), stages=(TRAIN_CLASSIFIER,)
     )
     outputs: str = setting("logits", choices=("logits", "probabilities"))
     # 1: colour images are turned gray, 3: gray ones are repeated; None = the data set's.
@@ -457,21 +464,23 @@ def register() -> None:
 
 
 @cache
-def _settings() -> dict[str, Setting]:
-    return declared_in(Config, RESULT, STAGES_THAT_GO_ON)
+def _settings(*made_elsewhere: type[Any]) -> dict[str, Setting]:
+    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, made_elsewhere)
 
 
-def setting_of(key: str) -> Setting:
-    """What is declared of a dotted key; of its group where it is none of the schema, as old runs have some."""
-    while key and key not in _settings():
+def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
+    """What a dotted key is for in a configuration, to whose stage some settings do not matter.
+
+    A key that the schema has not got, as old runs have some, is for what its group is for.
+    """
+    made_elsewhere = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
+    made_elsewhere += [OwnClassifierConfig] * ("kind" in config.get("classifier", {}))
+    known = _settings(*made_elsewhere)
+    while key and key not in known:
         key = key.rpartition(".")[0]
-    return _settings().get(key, Setting(RESULT, STAGES_THAT_GO_ON))
-
-
-def purpose_in(key: str, stage: str) -> Purpose:
-    """What a dotted key is for in a stage, to which the settings of others do not matter."""
-    declared = setting_of(key)
-    return declared.purpose or RESULT if stage in (declared.stages or ()) else EXECUTION
+    declared = known.get(key, Setting(RESULT, STAGES_THAT_GO_ON))
+    matters = config.get("stage", SEARCH) in (declared.stages or ())
+    return declared.purpose or RESULT if matters else EXECUTION
 
 
 def typed(cfg: DictConfig) -> Config:
@@ -481,14 +490,23 @@ def typed(cfg: DictConfig) -> Config:
         LatregError: a setting has no value, or one that it must not have.
     """
     check_settings(cfg)
+    check_given(cfg)
     try:
-        if missing := OmegaConf.missing_keys(cfg):
-            raise LatregError(f"{sorted(missing)[0]} must be given, but has no value")
         config = OmegaConf.to_object(cfg)
     except OmegaConfBaseException as error:
         raise LatregError(one_line(error)) from error
     assert isinstance(config, Config)
     return config
+
+
+def check_given(cfg: DictConfig) -> None:
+    """Refuse a configuration in which a setting has no value.
+
+    Raises:
+        LatregError: with the first such setting.
+    """
+    if missing := OmegaConf.missing_keys(cfg):
+        raise LatregError(f"{sorted(missing)[0]} must be given, but has no value")
 
 
 def check_settings(cfg: DictConfig, prefix: str = "") -> None:
@@ -505,7 +523,7 @@ def check_settings(cfg: DictConfig, prefix: str = "") -> None:
     assert schema is not None
     for of in fields(schema):
         declared, key = declared_at(of), prefix + of.name
-        if not declared.used or OmegaConf.is_missing(cfg, of.name):
+        if OmegaConf.is_missing(cfg, of.name):
             continue
         value = _value_of(cfg, of.name, key)
         if isinstance(value, DictConfig) and is_dataclass(OmegaConf.get_type(value)):

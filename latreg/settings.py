@@ -41,7 +41,6 @@ class Setting:
 
     purpose: Purpose | None = None  # None = its group's
     stages: tuple[str, ...] | None = None  # whose results it is a part of; None = its group's
-    used: bool = True  # else its value does not matter
     low: Number | None = None
     above: Number | None = None
     high: Number | None = None
@@ -73,13 +72,16 @@ def declared_at(of: Field[Any]) -> Setting:
     return cast(Setting, of.metadata.get(Setting.__name__, Setting()))
 
 
-def declared_in(schema: type[Any], purpose: Purpose, stages: tuple[str, ...], prefix: str = "") -> dict[str, Setting]:
+def declared_in(
+    schema: type[Any], purpose: Purpose, stages: tuple[str, ...], instead: Sequence[type[Any]] = (), prefix: str = ""
+) -> dict[str, Setting]:
     """All settings of a schema by their dotted keys, those of groups too.
 
     Args:
-        schema: a dataclass; the schemas derived from it, which may stand in its place, count too.
+        schema: a dataclass; what the schemas derived from it, which may stand in its place, have beside counts too.
         purpose: of the settings that declare none.
         stages: of the settings that name none.
+        instead: derived schemas that do stand in the place of those of groups.
         prefix: of the keys, with a dot at its end.
     """
     found: dict[str, Setting] = {}
@@ -92,9 +94,10 @@ def declared_in(schema: type[Any], purpose: Purpose, stages: tuple[str, ...], pr
         )
         found[prefix + of.name] = own
         if isinstance(of.type, type) and is_dataclass(of.type):
-            found |= declared_in(of.type, own.purpose or purpose, own.stages or (), f"{prefix}{of.name}.")
+            group = next((one for one in instead if issubclass(one, of.type)), of.type)
+            found |= declared_in(group, own.purpose or purpose, own.stages or (), instead, f"{prefix}{of.name}.")
     for derived in schema.__subclasses__():
-        found = declared_in(derived, purpose, stages, prefix) | found
+        found = declared_in(derived, purpose, stages, instead, prefix) | found
     return found
 
 

@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from latreg.config import SEARCH, STAGES_THAT_GO_ON, TRAIN_GENERATOR, Config, purpose_in, setting_of
+from latreg.config import SEARCH, STAGES_THAT_GO_ON, TRAIN_GENERATOR, StrategyConfig, purpose_in
 from latreg.settings import AMOUNT, EXECUTION, RESULT, SHARE, SOURCES, STEERED, declared_at
 
 FREE_IN_A_SEARCH = {
@@ -19,11 +19,10 @@ FREE_IN_A_SEARCH = {
     "validity.judge_batch": EXECUTION,
     "validity.min_ssim": RESULT,
     "strategy.bisection_steps": RESULT,
-    "classifier.network_args.widths": RESULT,
     "classifier.probe_images": EXECUTION,
     "classifier.retries": EXECUTION,
-    "classifier.size": RESULT,
-    "generator.args.depth": RESULT,
+    "classifier.training.epochs": EXECUTION,
+    "classifier.weights": RESULT,
     "tracking.project": EXECUTION,
     "trainer.precision": EXECUTION,
     "name": EXECUTION,
@@ -45,7 +44,7 @@ def schemas(root):
 
 @pytest.mark.parametrize("key", FREE_IN_A_SEARCH)
 def test_purposes_in_a_search(key):
-    assert purpose_in(key, SEARCH) == FREE_IN_A_SEARCH[key]
+    assert purpose_in(key, {"stage": SEARCH}) == FREE_IN_A_SEARCH[key]
 
 
 @pytest.mark.parametrize(
@@ -58,29 +57,35 @@ def test_purposes_in_a_search(key):
     ],
 )
 def test_a_setting_matters_to_its_stage_alone(key, stage):
-    assert [one for one in STAGES_THAT_GO_ON if purpose_in(key, one) == RESULT] == [stage]
+    assert [one for one in STAGES_THAT_GO_ON if purpose_in(key, {"stage": one}) == RESULT] == [stage]
 
 
 def test_a_training_may_be_steered_and_go_further():
-    assert purpose_in("generator.training.learning_rate", TRAIN_GENERATOR) == STEERED
-    assert purpose_in("generator.training.total_images", TRAIN_GENERATOR) == AMOUNT
-    assert purpose_in("generator.training.snapshot_images", TRAIN_GENERATOR) == EXECUTION
-    assert purpose_in("generator.training.betas", TRAIN_GENERATOR) == RESULT
-    assert purpose_in("generator.z_dim", TRAIN_GENERATOR) == RESULT
+    assert purpose_in("generator.training.learning_rate", {"stage": TRAIN_GENERATOR}) == STEERED
+    assert purpose_in("generator.training.total_images", {"stage": TRAIN_GENERATOR}) == AMOUNT
+    assert purpose_in("generator.training.snapshot_images", {"stage": TRAIN_GENERATOR}) == EXECUTION
+    assert purpose_in("generator.training.betas", {"stage": TRAIN_GENERATOR}) == RESULT
+    assert purpose_in("generator.z_dim", {"stage": TRAIN_GENERATOR}) == RESULT
 
 
 def test_what_the_schema_has_not_got_any_more_is_taken_for_what_its_group_is():
-    assert purpose_in("search.gone", SEARCH) == purpose_in("gone", SEARCH) == RESULT
-    assert purpose_in("tracking.gone", SEARCH) == EXECUTION
-    assert purpose_in("generator.training.gone", SEARCH) == EXECUTION
+    assert purpose_in("search.gone", {"stage": SEARCH}) == purpose_in("gone", {"stage": SEARCH}) == RESULT
+    assert purpose_in("tracking.gone", {"stage": SEARCH}) == EXECUTION
+    assert purpose_in("generator.training.gone", {"stage": SEARCH}) == EXECUTION
 
 
-def test_schemas_that_stand_in_for_each_other_agree_on_what_a_setting_is_for():
-    for group in ("strategy", "classifier", "generator"):
-        (root,) = (of.type for of in fields(Config) if of.name == group)
-        for schema in schemas(root):
-            if not issubclass(schema, root):
-                continue
-            for of in fields(schema):
-                declared, known = declared_at(of).purpose, setting_of(f"{group}.{of.name}")
-                assert (declared or setting_of(group).purpose) == known.purpose, (schema, of.name)
+def test_what_weights_describe_matters_to_a_search_where_they_do_not():
+    own = {"stage": SEARCH, "classifier": {"kind": "torch"}, "generator": {"_target_": "a.B"}}
+    for key in ("classifier.network", "classifier.network_args.depth", "generator.args.depth"):
+        assert purpose_in(key, own) == RESULT
+    for key in ("classifier.network", "classifier.network_args.depth", "generator.z_dim", "classifier.name"):
+        assert purpose_in(key, {"stage": SEARCH}) == EXECUTION
+    assert purpose_in("generator.weights", {"stage": SEARCH}) == RESULT
+
+
+def test_strategies_agree_on_what_a_setting_is_for():
+    purposes = {}
+    for schema in schemas(StrategyConfig):
+        for of in fields(schema):
+            purposes.setdefault(of.name, set()).add(declared_at(of).purpose)
+    assert all(len(found) == 1 for found in purposes.values())

@@ -290,7 +290,7 @@ def earlier_recipes(last: Mapping[str, Any], cfg: Config) -> list[dict[str, Any]
 
 def _is_of_recipe(name: str) -> bool:
     """Whether a setting tells how a training went on, not how long and where."""
-    return not purpose_in(f"generator.training.{name}", TRAIN_GENERATOR).free_in_repetitions
+    return not purpose_in(f"generator.training.{name}", {"stage": TRAIN_GENERATOR}).free_in_repetitions
 
 
 def guides_so_far(last: Mapping[str, Any], guide: Guide | None) -> list[dict[str, str]]:

@@ -9,9 +9,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from latreg.compute.memory import keep_freed_memory
-from latreg.config import SEARCH, Config, check_settings, typed
+from latreg.config import SEARCH, Config, check_given, check_settings, typed
 from latreg.data.splits import complete
 from latreg.errors import ResumeRefusedError
+from latreg.jobs.networks import describe_networks
 from latreg.measures import metrics
 from latreg.runs.folder import RunFolder
 
@@ -23,6 +24,8 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     folder = RunFolder(Path(output_dir))
     check_settings(cfg)
     complete(cfg.dataset)
+    check_given(cfg)
+    describe_networks(cfg)
     config = typed(cfg)
     stage = _stage(config.stage)
     _catch_sigterm()

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from latreg.config import SEARCH, purpose_in
+from latreg.config import purpose_in
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
 from latreg.report.results import CHOSEN
@@ -259,7 +259,7 @@ def _settings(run: Run) -> dict[str, Any]:
     flat = {
         key: repr(value)
         for key, value in flatten(run.config, ".").items()
-        if not purpose_in(key, SEARCH).free_in_repetitions
+        if not purpose_in(key, run.config).free_in_repetitions
     }
     return flat | {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
 

@@ -90,9 +90,8 @@ class RunFolder:
         saved = read_config(self.path)
         if not saved:
             return
-        stage = self.config["stage"]
         for key, old, new in differences(with_defaults(saved), with_defaults(self.config)):
-            if not purpose_in(key, stage).free_on_resume:
+            if not purpose_in(key, self.config).free_on_resume:
                 raise ResumeRefusedError(
                     f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}"
                 )
