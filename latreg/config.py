@@ -387,7 +387,7 @@ class EvaluationConfig:
     """Sizes of a generator's evaluation."""
 
     # For agreement and distance, per truncation; more than the nearest neighbours that count.
-    samples: int = setting(5000, low=4, high=MANY)
+    samples: int = setting(5000, above=3, high=MANY)
     training_samples: int = setting(30_000, low=1, high=MANY)  # for the classifier that learns from samples alone
 
 

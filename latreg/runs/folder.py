@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from latreg.config import purpose_in, with_defaults
+from latreg.config import one_line, purpose_in, with_defaults
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.runs.files import replacing, writing
 from latreg.runs.provenance import command_line, versions
@@ -132,10 +132,18 @@ class FolderCheck(Callback):
     """Hydra makes the folder of a run before it calls the job; where that cannot work, this says so in one sentence."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        check_writable(Path(config.hydra.run.dir))
+        check_writable(_folder(config, "hydra.run.dir"))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        check_writable(Path(config.hydra.sweep.dir))
+        check_writable(_folder(config, "hydra.sweep.dir"))
+
+
+def _folder(config: DictConfig, key: str) -> Path:
+    """What a setting of Hydra's names; ends the process where it is made of settings that have no value."""
+    try:
+        return Path(str(OmegaConf.select(config, key, throw_on_missing=True)))
+    except OmegaConfBaseException as error:
+        sys.exit(f"{key} must name a folder, but: {one_line(error)}")  # see below
 
 
 def check_writable(folder: Path) -> None:
