@@ -192,13 +192,17 @@ class OwnClassifierConfig(ClassifierConfig):
     training: ClassifierTrainingConfig = setting(  # it is not trained here
         factory=lambda: ClassifierTrainingConfig(epochs=0, learning_rate=0.0), stages=(TRAIN_CLASSIFIER,)
     )
-    outputs: str = setting("logits", choices=("logits", "probabilities"))
+    # What it answers; scores are of at least 0, to be divided by their sum.
+    outputs: str = setting("logits", choices=("logits", "probabilities", "scores"))
+    output: str | None = None  # name or position of the output, where there are several; None = the one that fits
     # 1: colour images are turned gray, 3: gray ones are repeated; None = the data set's.
     channels: int | None = setting(None, choices=(1, 3))
     size: int | None = setting(None, low=1, high=4096)  # side of its square input in pixels; None = the data set's
     # Where size is smaller: crop (cut the border, undoes padding) or resize; None = must be said.
     fit: str | None = setting(None, choices=("crop", "resize"))
     white: float = setting(1.0, above=0)  # value of a white pixel before mean and std: 1, or 255 for a network of bytes
+    channel_order: str | None = setting(None, choices=("rgb", "bgr"))  # None = rgb
+    layout: str | None = setting(None, choices=("nchw", "nhwc"))  # how images lie in memory; None = nchw
     mean: list[float] | None = setting(None, shortest=1)  # subtracted; one for all channels or one for each; None = 0
     std: list[float] | None = setting(None, shortest=1)  # divided by; None = 1
     class_order: list[Any] | None = None  # class that each output stands for, name or number; None = the data set's
@@ -212,6 +216,7 @@ class TorchClassifierConfig(OwnClassifierConfig):
     """Any torch.nn.Module by its import path, with its state_dict."""
 
     kind: str = setting("torch", choices=("torch",))
+    weights_key: str | None = None  # what stands before the names of the right weights, where several sets of them fit
 
 
 @dataclass
@@ -226,6 +231,7 @@ class OnnxClassifierConfig(OwnClassifierConfig):
     """An ONNX file, through onnxruntime."""
 
     kind: str = setting("onnx", choices=("onnx",))
+    input: str | None = None  # name of the input for the images, where there are several; None = the one that fits
 
 
 @dataclass
@@ -241,6 +247,7 @@ class TimmClassifierConfig(OwnClassifierConfig):
     """A model of timm by its name; weights is its state_dict, None = what timm has under that name."""
 
     kind: str = setting("timm", choices=("timm",))
+    weights_key: str | None = None  # as of TorchClassifierConfig
 
 
 @dataclass
@@ -249,7 +256,7 @@ class CallableClassifierConfig(OwnClassifierConfig):
 
     kind: str = setting("callable", choices=("callable",))
     function: str = ""
-    outputs: str = setting("probabilities", choices=("logits", "probabilities"))
+    outputs: str = setting("probabilities", choices=("logits", "probabilities", "scores"))
     version: str = ""  # of what answers; its id is made of this and the import path
     retries: int = setting(3, low=0, high=1000, purpose=EXECUTION)  # of a call that raises
     # Seconds before the first retry, twice as long before each further one.
@@ -473,7 +480,7 @@ def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
 
     A key that the schema has not got, as old runs have some, is for what its group is for.
     """
-    made_elsewhere = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
+    made_elsewhere: list[type[Any]] = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
     made_elsewhere += [OwnClassifierConfig] * ("kind" in config.get("classifier", {}))
     known = _settings(*made_elsewhere)
     while key and key not in known:
