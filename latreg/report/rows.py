@@ -14,8 +14,8 @@ _CELL = [column.name for column in fields(Cell)]
 
 def _cell_of(raw: Raw) -> Cell:
     """The cell from its columns; of old results those that are empty are None."""
-    psi = raw["psi"]
-    return Cell(**{name: raw[name] or "" for name in _CELL} | {"psi": None if psi is None else float(psi)})
+    columns: Raw = {name: raw[name] or "" for name in _CELL}
+    return Cell(**columns | {"psi": None if raw["psi"] is None else float(raw["psi"])})
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def effect(row: Comparison) -> str:
     """The effect of a comparison with its interval, in its unit."""
     low, high = row.low, row.high
     if _of_shares(row):
-        bounds = "" if low is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+        bounds = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
         return f"{100 * row.effect:+.1f} points{bounds}"
     bounds = "" if low is None else f" ({number(low)} to {number(high) if high is not None else '∞'})"
     return f"{'× ' if row.effect_name == 'ratio' else ''}{number(row.effect)}{bounds}"
