@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from latreg.config import Config, load_run_config, recipes_in, with_defaults
+from latreg.config import Config, load_run_config, purpose_in, with_defaults
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.scoring import score
@@ -21,14 +21,12 @@ from latreg.runs.provenance import changed_files
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_judge
 
-MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.merge", description=__doc__)
     parser.add_argument("run_dirs", type=Path, nargs="+", help="folders of finished searches")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the joined run")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the joined run")
     options = parser.parse_args(arguments)
     try:
         merge(options.run_dirs, options.output)
@@ -84,10 +82,11 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
     found: dict[Source, BoundaryRecord] = {}
     for run_dir in run_dirs:
         if (state := read_status(run_dir).get("state")) != "done":
-            raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
+            raise LatregError(f"expected finished runs, but {run_dir} is {state}")
         expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
-        for key, first, other in differences(expected, config, (*MAY_DIFFER, *recipes_in(expected))):
-            raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
+        for key, first, other in differences(expected, config):
+            if not purpose_in(key, expected).free_in_shards:
+                raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
         status, first_status = read_status(run_dir), read_status(run_dirs[0])
         if status.get("weights") != first_status.get("weights"):
             files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})

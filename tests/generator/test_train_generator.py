@@ -51,7 +51,8 @@ def test_bad_input_is_one_clear_error(cli, toy_mnist, tmp_path, overrides, messa
     assert code == 1
     assert message in err
     assert "Traceback" not in err
-    assert json.loads((run / "status.json").read_text())["state"] == "failed"
+    status = run / "status.json"
+    assert not status.exists() or json.loads(status.read_text())["state"] == "failed"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -262,7 +263,7 @@ def test_where_another_process_fails_the_run_has_failed(command_line, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(failing)
     result = command_line(*TWO, f"hydra.run.dir={tmp_path / 'run'}")
     assert result.returncode != 0
-    assert "a process of another device failed" in result.stderr
+    assert "the process of another device failed" in result.stderr
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
 
 
