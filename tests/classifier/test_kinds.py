@@ -203,7 +203,9 @@ def test_a_checkpoint_with_two_sets_of_weights_must_be_told_which(tmp_path: Path
     other = {name: -tensor for name, tensor in state.items()}
     torch.save({"model": other, "model_ema": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "net.pt")
     config = TorchClassifierConfig(network="tests.helpers.small_net.Eye", weights=str(tmp_path / "net.pt"))
-    check(config, "holds several sets of weights that fit, under model, model_ema, of which classifier.weights_key")
+    check(
+        config, "holds several sets of weights that fit, under model, model_ema.module, of which classifier.weights_key"
+    )
     check(replace(config, weights_key="model_ema"), RIGHT)
     check(replace(config, weights_key="average"), "weights_key must be what stands before names in .*, got average")
 
