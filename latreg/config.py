@@ -269,7 +269,7 @@ class HuntConfig(MixingConfig):
 
 @dataclass
 class VAETrainingConfig:
-    """Recipe of the model behind the gate in_distribution: Adam with a one-cycle learning rate."""
+    """Recipe of `validity.vae`: Adam with a one-cycle learning rate."""
 
     latent_dim: int = 32
     widths: list[int] = field(default_factory=lambda: [32, 64, 128])  # channels after each halving of the resolution
@@ -282,10 +282,11 @@ class VAETrainingConfig:
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened
+    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened ..
+    more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # .. and these: name: {_target_: .., settings}
     min_ssim: float = 0.95
     max_l2_rel: float = 0.2
-    vae: str | None = None  # weights of the model behind in_distribution, null = none
+    vae: str | None = None  # weights of an autoencoder of the training images, null = none
     quantile: float = 0.99  # of the errors of real images: where the threshold is
     training: VAETrainingConfig = field(default_factory=VAETrainingConfig)
     judge: list[str] = MISSING  # weights of the ensemble's members, [] = none

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from latreg import merge, replay
-from latreg.runs.records import read_records, write_part
+from latreg.runs.records import measured_columns, read_records, write_part
 from latreg.zoo.weights import load, read_card, resolve, save
 
 TINY = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
@@ -79,7 +79,7 @@ def test_a_tampered_image_does_not_verify(cli, tmp_path, capfd):
     found = list(read_records(run))
     pair = next(i for i, record in enumerate(found) if record.flipped)
     found[pair] = replace(found[pair], first_image=255 - found[pair].first_image)
-    write_part(run, 0, found)
+    write_part(run, 0, found, measured_columns(run))
     assert replay.main([str(run)]) == 1
     assert "the first image differs by" in capfd.readouterr().out
 

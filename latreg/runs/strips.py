@@ -49,7 +49,8 @@ def examples_image(records: Sequence[BoundaryRecord], path: Path, rows: int = 20
 
 def caption(record: BoundaryRecord) -> list[str]:
     """What is said beside a strip: classes and validity, p of the label in each image, coordinates."""
-    validity = "valid" if record.valid_fault else "label lost" if record.label_kept is False else "not valid"
+    lost = record.measured.get("label_kept") is False
+    validity = "valid" if record.valid_fault else "label lost" if lost else "not valid"
     return [f"{record.label} -> {record.predicted}   {validity}", _probabilities(record), *_coordinates(record)]
 
 
@@ -66,7 +67,8 @@ def _probabilities(record: BoundaryRecord) -> str:
 
 
 def _rank(record: BoundaryRecord) -> tuple[bool, float, int, int]:
-    return not record.valid_fault, -(record.ssim if record.ssim is not None else -1.0), record.label, record.z_seed
+    similarity = record.measured.get("ssim")
+    return not record.valid_fault, -(-1.0 if similarity is None else similarity), record.label, record.z_seed
 
 
 def _difference(source: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -61,41 +61,47 @@ def appraise(source, candidate, label=1, **settings):
 
 def test_measures_everything_whatever_the_gates_are():
     verdict = appraise(gray(200), gray(190))
-    assert verdict.l2_rel == pytest.approx(0.05)
-    assert verdict.ssim == pytest.approx(2 * 200 * 190 / (200**2 + 190**2), abs=1e-3)
-    assert (verdict.judge_votes, verdict.label_kept, verdict.screened, verdict.valid) == (3, True, True, True)
-    assert verdict.vae_error is None
-    assert verdict.in_distribution is None
+    assert verdict.measured == {
+        "ssim": pytest.approx(2 * 200 * 190 / (200**2 + 190**2), abs=1e-3),
+        "l2_rel": pytest.approx(0.05),
+        "lpips": None,
+        "vae_error": None,
+        "judge_votes": 3,
+        "screened": True,
+        "in_distribution": None,
+        "label_kept": True,
+    }
+    assert (verdict.screened, verdict.valid) == (True, True)
 
 
 def test_a_brighter_image_does_not_wrap_around():
-    assert appraise(gray(200), gray(201)).l2_rel == pytest.approx(0.005)
-    assert appraise(gray(201), gray(200)).l2_rel == pytest.approx(1 / 201)
+    assert appraise(gray(200), gray(201)).measured["l2_rel"] == pytest.approx(0.005)
+    assert appraise(gray(201), gray(200)).measured["l2_rel"] == pytest.approx(1 / 201)
 
 
 @pytest.mark.parametrize(("level", "votes", "kept"), [(200, 3, True), (140, 2, True), (115, 1, False), (60, 0, False)])
 def test_label_kept_is_the_ensembles_word(level, votes, kept):
     verdict = appraise(gray(200), gray(level))
-    assert (verdict.judge_votes, verdict.label_kept, verdict.valid) == (votes, kept, kept)
+    assert (verdict.measured["judge_votes"], verdict.measured["label_kept"], verdict.valid) == (votes, kept, kept)
 
 
 @pytest.mark.parametrize(("least", "kept"), [(0.0, True), (0.9, False)])
 def test_an_ensemble_of_two_minds_is_not_sure(least, kept):
     verdict = appraise(gray(200), gray(140), min_judge_confidence=least)
-    assert (verdict.label_kept, verdict.valid) == (kept, kept)
-    assert appraise(gray(200), gray(200), min_judge_confidence=least).label_kept
+    assert (verdict.measured["label_kept"], verdict.valid) == (kept, kept)
+    assert appraise(gray(200), gray(200), min_judge_confidence=least).measured["label_kept"]
 
 
 @pytest.mark.parametrize(("level", "inside"), [(190, True), (204, True), (205, False)])
 def test_in_distribution_means_an_error_up_to_the_threshold(level, inside):
     (verdict,) = gates(vae=Dark(), gates=["in_distribution", "label_kept"]).appraise([pair(gray(200), gray(level))])
-    assert verdict.vae_error == pytest.approx(level / 255)
-    assert (verdict.in_distribution, verdict.valid) == (inside, inside)
+    assert verdict.measured["vae_error"] == pytest.approx(level / 255)
+    assert (verdict.measured["in_distribution"], verdict.valid) == (inside, inside)
 
 
 def test_without_a_judge_nothing_is_said_about_the_label():
     (verdict,) = gates(judge=None, gates=["screened"]).appraise([pair(gray(200), gray(199))])
-    assert (verdict.judge_votes, verdict.label_kept, verdict.valid) == (None, None, True)
+    assert (verdict.measured["judge_votes"], verdict.measured["label_kept"], verdict.valid) == (None, None, True)
 
 
 @pytest.mark.parametrize("gate", ["in_distribution", "label_kept"])
@@ -153,6 +159,6 @@ def test_lpips_is_measured_and_no_gate():
 
     measured = Gates(ValidityConfig(judge=[], gates=["label_kept"]), JUDGE, lpips=lpips)
     first, second = measured.appraise([pair(gray(0), gray(51)), pair(gray(0), gray(255))])
-    assert (first.lpips, second.lpips) == (pytest.approx(0.2), 1.0)
+    assert (first.measured["lpips"], second.measured["lpips"]) == (pytest.approx(0.2), 1.0)
     without = gates().appraise([pair(gray(0), gray(51)), pair(gray(0), gray(255))])
-    assert [replace(verdict, lpips=None) for verdict in (first, second)] == without
+    assert [replace(verdict, measured={**verdict.measured, "lpips": None}) for verdict in (first, second)] == without
