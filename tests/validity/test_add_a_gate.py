@@ -43,11 +43,8 @@ more_gates:
 
 # ---- step 3: a run
 
-MANY_FLIPS = (
-    "strategy.layer_sets=[[0,1,2,3,4,5,6,7]]",
-    "search.sources_per_class=2",
-    "search.max_queries_per_source=30",
-)
+SMALL = ("search.sources_per_class=2", "search.max_queries_per_source=30", "device=cpu")
+MANY_FLIPS = "strategy.layer_sets=[[0,1,2,3,4,5,6,7]]"
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def run_search(cli, folder):
     (folder / "conf" / "validity").mkdir(parents=True)
     (folder / "conf" / "validity" / "bright.yaml").write_text(YAML)
     mine = (f"hydra.searchpath=[file://{folder / 'conf'}]", "validity=bright", f"hydra.run.dir={folder / 'run'}")
-    code, _, err = cli("+experiment=mnist_mixing", *mine, *MANY_FLIPS, "device=cpu")
+    code, _, err = cli("+experiment=mnist_mixing", *mine, *SMALL, MANY_FLIPS)
     assert code == 0, err
     return folder / "run"
 

@@ -1,4 +1,5 @@
 from dataclasses import astuple, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -7,8 +8,11 @@ import torch
 from latreg.config import ValidityConfig
 from latreg.errors import LatregError
 from latreg.interfaces import Appraisal, Evaluation, Proposal
+from latreg.validity.gate import Gate
 from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
+from latreg.validity.label_kept import LabelKept
+from latreg.validity.screened import Screened
 
 
 class Brightness:
@@ -151,6 +155,114 @@ def test_no_pairs():
 def test_gates_that_cannot_work_are_refused(settings, message):
     with pytest.raises(LatregError, match=message):
         gates(**settings)
+
+
+class Bright(Gate):
+    """The mean pixel is above a threshold."""
+
+    name = "bright"
+    columns: ClassVar = {"brightness": float, "bright": bool}
+
+    def __init__(self, threshold):
+        self.threshold = threshold
+
+    def measure(self, pairs):
+        brightness = pairs.candidates.mean((1, 2, 3))
+        return {"brightness": brightness, "bright": brightness > self.threshold}
+
+
+class Renamed(Bright):
+    name = "renamed"
+
+
+class SimilarToo(Bright):
+    name = "similar_too"
+    columns: ClassVar = {"ssim": float, "similar_too": bool}
+
+
+class Wordy(Bright):
+    name = "wordy"
+    columns: ClassVar = {"wordy": bool}
+
+
+class Sure(Gate):
+    """The judge gives some class nearly all probability."""
+
+    name = "sure"
+    columns: ClassVar = {"sure": bool}
+    needs = "judge"
+
+    def __init__(self, judge):
+        self.judge = judge
+
+    def measure(self, pairs):
+        return {"sure": self.judge(pairs.candidates).amax(1) > 0.99}
+
+
+def further(name, kind, **settings):
+    return {name: {"_target_": f"{__name__}.{kind.__name__}", **settings}}
+
+
+BRIGHT = further("bright", Bright, threshold=0.5)
+
+
+@pytest.mark.parametrize(("level", "bright"), [(190, True), (120, False)])
+def test_a_further_gate_counts_where_it_is_named(level, bright):
+    verdict = appraise(gray(200), gray(level), gates=["bright"], more_gates=BRIGHT)
+    assert verdict.measured["brightness"] == pytest.approx(level / 255)
+    assert (verdict.measured["bright"], verdict.valid) == (bright, bright)
+    assert appraise(gray(200), gray(level), gates=[], more_gates=BRIGHT).valid
+
+
+def test_the_columns_are_numbers_and_then_flags():
+    assert list(gates(more_gates=BRIGHT).columns) == [
+        *("ssim", "l2_rel", "lpips", "vae_error", "judge_votes", "brightness"),
+        *("screened", "in_distribution", "label_kept", "bright"),
+    ]
+
+
+def test_a_further_gate_is_given_the_model_that_it_needs():
+    more = further("sure", Sure)
+    assert appraise(gray(200), gray(250), more_gates=more).measured["sure"] is True
+    assert appraise(gray(200), gray(140), more_gates=more).measured["sure"] is False
+    (verdict,) = gates(judge=None, gates=[], more_gates=more).appraise([pair(gray(200), gray(200))])
+    assert verdict.measured["sure"] is None
+    with pytest.raises(LatregError, match=r"the gate sure needs validity.judge, but there is none"):
+        gates(judge=None, gates=["sure"], more_gates=more)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"bright": {}}, "more_gates.bright._target_ must be the import path of a gate that takes no settings"),
+        (
+            {"bright": {"_target_": "nowhere.Bright"}},
+            "import path of a gate that takes no settings, got nowhere.Bright",
+        ),
+        (further("bright", Bright, level=1), "a gate that takes level, got .*: missing a required argument"),
+        (further("bright", Renamed, threshold=1), "with the name bright"),
+        (further("judge", Judge, members=[]), "must be a latreg.validity.gate.Gate with the name judge"),
+        (further("similar_too", SimilarToo, threshold=1), "the gate similar_too must have .* not got yet, got ssim"),
+    ],
+)
+def test_a_further_gate_that_cannot_work_is_refused(more, message):
+    with pytest.raises(LatregError, match=message):
+        gates(more_gates=more)
+
+
+def test_a_gate_that_measures_something_else_than_it_says_is_refused():
+    with pytest.raises(LatregError, match="the gate wordy must measure types and shapes"):
+        appraise(gray(200), gray(190), more_gates=further("wordy", Wordy, threshold=0.5))
+
+
+def test_gates_combine():
+    bright, kept, similar = Bright(0.5), LabelKept(JUDGE), Screened(0.9, 0.1)
+    both = bright & kept
+    assert both.passes({"bright": True, "label_kept": True})
+    assert not both.passes({"bright": True, "label_kept": None})
+    for combined in (both & similar, bright & (kept & similar)):
+        assert combined.passes({"bright": True, "label_kept": True, "screened": True})
+        assert not combined.passes({"bright": True, "label_kept": True, "screened": False})
 
 
 def test_lpips_is_measured_and_no_gate():
