@@ -14,8 +14,8 @@ from latreg.search.criteria import BaselineGate
 from latreg.search.mixing import Mixing
 from latreg.search.protocol import query_one, report
 from latreg.search.truncation import Salvage
+from tests.helpers.toy_search import SOURCES, make_engine, outcome
 from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
-from tests.search.test_engine import SOURCES, make_engine, outcome
 
 ALL_LAYERS = Mixing((tuple(range(8)),), 1, 1, False, 10, "valid", run_seed=0)
 
@@ -105,7 +105,7 @@ def test_of_pairs_worth_the_same_the_narrowest_is_kept():
         def search(self, source, start):
             for width in (0.5, 0.25, 1.0):
                 evaluation = yield from query_one(Proposal(1.0 - width))
-                yield from report(BoundaryPair(start, evaluation, width))
+                yield from report(start, BoundaryPair(start, evaluation, width))
 
     for search in searches(TwoPairs(), ScriptedAppraiser()):
         assert search.pair.width == 0.25
