@@ -8,7 +8,7 @@ import pytest
 from latreg.interfaces import CHOSEN_FROM
 from latreg.measures.metrics import summarize as run_metrics
 from latreg.report import aggregate, comparisons
-from tests.helpers.example_records import change
+from tests.helpers.example_records import FLAGS, change
 from tests.helpers.studies import make_run, read, sources, with_faults
 
 
@@ -35,7 +35,7 @@ def test_a_cell_by_hand(tmp_path):
 def test_counts_are_those_of_the_run(tmp_path):
     rows = with_faults(20, 4, 1)
     make_run(tmp_path / "a", rows)
-    row, expected = cells(tmp_path)["all"], run_metrics(rows)
+    row, expected = cells(tmp_path)["all"], run_metrics(rows, FLAGS)
     for name in ("sources", "accepted", "flipped", "screened", "in_distribution", "label_kept", "valid_faults"):
         assert row[name] == expected[name]
     assert row["queries_per_valid_fault"] == expected["queries_per_valid_fault"]
