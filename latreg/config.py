@@ -151,11 +151,14 @@ class OwnClassifierConfig(ClassifierConfig):
     training: ClassifierTrainingConfig = field(  # it is not trained here
         default_factory=lambda: ClassifierTrainingConfig(epochs=0, learning_rate=0.0)
     )
-    outputs: str = "logits"  # logits | probabilities
+    outputs: str = "logits"  # logits | probabilities | scores: of at least 0, to be divided by their sum
+    output: str | None = None  # name or position of the output, where there are several; None = the one that fits
     channels: int | None = None  # 1: colour images are turned gray, 3: gray ones are repeated; None = the data set's
     size: int | None = None  # side of its square input in pixels; None = the data set's
     fit: str | None = None  # where size is smaller: crop (cut the border, undoes padding) | resize; None = must be said
     white: float = 1.0  # value of a white pixel before mean and std: 1, or 255 for a network of bytes
+    channel_order: str | None = None  # rgb | bgr; None = rgb
+    layout: str | None = None  # nchw | nhwc, how images lie in memory; None = nchw
     mean: list[float] | None = None  # subtracted; one for all channels or one for each; None = 0
     std: list[float] | None = None  # divided by; None = 1
     class_order: list[Any] | None = None  # class that each output stands for, name or number; None = the data set's
@@ -168,6 +171,7 @@ class TorchClassifierConfig(OwnClassifierConfig):
     """Any torch.nn.Module by its import path, with its state_dict."""
 
     kind: str = "torch"
+    weights_key: str | None = None  # what stands before the names of the right weights, where several sets of them fit
 
 
 @dataclass
@@ -182,6 +186,7 @@ class OnnxClassifierConfig(OwnClassifierConfig):
     """An ONNX file, through onnxruntime."""
 
     kind: str = "onnx"
+    input: str | None = None  # name of the input for the images, where there are several; None = the one that fits
 
 
 @dataclass
@@ -197,6 +202,7 @@ class TimmClassifierConfig(OwnClassifierConfig):
     """A model of timm by its name; weights is its state_dict, None = what timm has under that name."""
 
     kind: str = "timm"
+    weights_key: str | None = None  # as of TorchClassifierConfig
 
 
 @dataclass

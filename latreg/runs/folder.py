@@ -35,6 +35,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.resumed: dict[str, Any] = {}  # the status of the run that is resumed, {} where there is none
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
         self._before: dict[str, str] = {}
@@ -75,7 +76,8 @@ class RunFolder:
         self.config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(cfg), resolve=True))
         if any((self.path / name).exists() for name in RESULTS):
             self._check_resumable(fixed, free_to_change)
-            self._seconds_before = read_status(self.path).get("seconds", 0.0)
+            self.resumed = read_status(self.path)
+            self._seconds_before = self.resumed.get("seconds", 0.0)
             paths = [self.path / name for name in WRITTEN_FIRST]
             self._before = {path.name: path.read_text() for path in paths if path.is_file()}
         self._write("config.yaml", OmegaConf.to_yaml(self.config))
