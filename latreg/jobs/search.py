@@ -36,7 +36,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     wanted = wanted_sources(cfg, parts, folder)
     sources = shard_of(wanted, cfg.search.shard)
     check_same_sources(saved, sources, folder.path)
-    check_columns(saved, parts.measured, folder.path)
+    check_same_gates(parts.measured, folder.path)
     if not parts.generator.conditional or cfg.search.uncertain_per_class:
         write_sources(folder, wanted, cfg.search.sources_per_class)
     count = len(saved)
@@ -89,10 +89,10 @@ def check_same_sources(saved: Sequence[BoundaryRecord], sources: Sequence[Source
         )
 
 
-def check_columns(saved: Sequence[BoundaryRecord], measured: Columns, folder: Path) -> None:
-    """Refuse to go on with gates that measure something else than the saved records hold."""
-    before = list(records.measured_columns(folder)) if saved else list(measured)
-    if before != list(measured):
+def check_same_gates(measured: Columns, folder: Path) -> None:
+    """Refuse to go on with gates that measure something else than the saved parts hold."""
+    before = records.measured_columns(folder) if records.part_paths(folder) else measured
+    if list(before.items()) != list(measured.items()):
         raise ResumeRefusedError(
             f"resume=true needs the gates of {folder}, but they measured {', '.join(before)} and now measure "
             f"{', '.join(measured)}"
