@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from latreg.config import Config, load_run_config, recipes_in, with_defaults
+from latreg.config import Config, load_run_config, purpose_in, with_defaults
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.scoring import score
@@ -20,8 +20,6 @@ from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.runs.provenance import changed_files
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_judge
-
-MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,8 +85,9 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
         if (state := read_status(run_dir).get("state")) != "done":
             raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
         expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
-        for key, first, other in differences(expected, config, (*MAY_DIFFER, *recipes_in(expected))):
-            raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
+        for key, first, other in differences(expected, config):
+            if not purpose_in(key, expected).free_in_shards:
+                raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
         status, first_status = read_status(run_dir), read_status(run_dirs[0])
         if status.get("weights") != first_status.get("weights"):
             files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})
