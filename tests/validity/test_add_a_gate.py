@@ -86,7 +86,7 @@ def test_a_further_gate_is_measured_recorded_counted_reported_and_tracked(cli, t
     results.write(gather([run, without]), tmp_path / "results")
     table = results.read(tmp_path / "results")
     assert table.gates == [*FLAGS, "bright"]
-    (own, other) = (next(row for row in table.cells if row["strategy"] == name) for name in ("mixing", "random"))
+    (own, other) = (next(r.numbers for r in table.cells if r.cell.strategy == name) for name in ("mixing", "random"))
     assert (own["bright"], own["bright_share"]) == (len(bright), pytest.approx(len(bright) / len(flips)))
     assert other["bright"] is None
     assert "bright, of flips" in page.page(table, {})
