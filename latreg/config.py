@@ -206,6 +206,20 @@ class CallableClassifierConfig(OwnClassifierConfig):
 
 
 @dataclass
+class LiveModuleConfig(OwnClassifierConfig):
+    """A torch.nn.Module of a Python session, handed to latreg.search; `network` names its class."""
+
+    kind: str = "live_module"
+
+
+@dataclass
+class LiveFunctionConfig(CallableClassifierConfig):
+    """A function of a Python session that no other process can import, handed to latreg.search."""
+
+    kind: str = "live_function"
+
+
+@dataclass
 class TruncationConfig:
     """Latent regularization of sources and partners."""
 
@@ -372,6 +386,8 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
     HuggingFaceClassifierConfig,
     TimmClassifierConfig,
     CallableClassifierConfig,
+    LiveModuleConfig,
+    LiveFunctionConfig,
 )
 
 

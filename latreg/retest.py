@@ -16,16 +16,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import predictions
+from latreg.composing import as_config, composed
 from latreg.compute.device import make_device
-from latreg.config import Config, conf_dir, load_run_config
+from latreg.config import Config, load_run_config
 from latreg.errors import LatregError
 from latreg.jobs.sut_check import check_sut
 from latreg.measures.metrics import aligned, wilson
@@ -126,15 +123,7 @@ def classifier_config(run_dir: Path, settings: Sequence[str]) -> Config:
             "expected the settings of a classifier, classifier=onnx classifier.weights=net.onnx for instance, and "
             f"device=.. at most beside them, got {' '.join(settings)}"
         )
-    try:
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            composed = compose("config", list(settings))
-        composed.dataset = run.dataset
-        config = OmegaConf.to_object(composed)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise LatregError(f"the settings of the classifier do not fit: {error}") from error
-    assert isinstance(config, Config)
-    return config
+    return as_config(composed(settings, {"dataset": run.dataset}))
 
 
 def _check_rate(rate: float | None) -> None:

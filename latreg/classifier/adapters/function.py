@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,8 +17,12 @@ from latreg.errors import LatregError
 log = logging.getLogger(__name__)
 
 
-def load_function(config: CallableClassifierConfig) -> Model:
+def load_function(config: CallableClassifierConfig, function: Callable[..., object] | None = None) -> Model:
     """A function by its import path. Its id is the sha256 of the path and the version, as nothing else is known of it.
+
+    Args:
+        config: with the path.
+        function: what the path stands for; None = it is imported.
 
     Raises:
         LatregError: it cannot be imported, or a setting is out of its range.
@@ -28,13 +33,13 @@ def load_function(config: CallableClassifierConfig) -> Model:
         raise LatregError(
             f"classifier.retries and classifier.wait must be at least 0, got {config.retries} and {config.wait:g}"
         )
-    function = imported("classifier.function", config.function)
+    asked = function or imported("classifier.function", config.function)
 
     def answer(images: Tensor) -> Tensor:
         batch = images.cpu().numpy()
         for attempt in range(config.retries + 1):
             try:
-                return _as_tensor(function(batch)).to(images.device)
+                return _as_tensor(asked(batch)).to(images.device)
             except Exception as error:  # a service may fail in any way
                 problem = f"{type(error).__name__}: {error}"
                 if attempt == config.retries:
