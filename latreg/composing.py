@@ -64,4 +64,6 @@ def _hydra_apart() -> Iterator[None]:
 
 
 def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """With what Hydra found first, such as the key that the schema has not got."""
+    reasons = [error, error.__cause__] if error.__cause__ else [error]
+    return "; ".join(" ".join(str(reason).split()) for reason in reasons)

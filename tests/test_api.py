@@ -161,7 +161,9 @@ def test_a_module_is_searched_as_it_is_and_stays_so(run, elsewhere):
 
 
 def test_the_command_line_says_what_it_cannot_know_of_a_live_object(cli, tmp_path, capfd):
-    function = lambda images: classify(images)  # noqa: E731
+    def function(images):
+        return classify(images)
+
     made = latreg.search(function, run_dir=tmp_path / "run", **{**TINY, "sources_per_class": 1})
     assert made.config.classifier.kind == "live_function"
     assert made.replay() == len(made.faults(all_flipped=True))
