@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from latreg.config import Config, load_run_config, with_defaults
+from latreg.config import Config, load_run_config, recipes_in, with_defaults
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.scoring import score
@@ -83,7 +83,7 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
         if (state := read_status(run_dir).get("state")) != "done":
             raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
         expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
-        for key, first, other in differences(expected, config, MAY_DIFFER):
+        for key, first, other in differences(expected, config, (*MAY_DIFFER, *recipes_in(expected))):
             raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
         if read_status(run_dir).get("weights") != read_status(run_dirs[0]).get("weights"):
             raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}")
