@@ -115,7 +115,7 @@ class Run:
 
     def show(self, n: int = 8) -> Image:
         """A picture of the n best pairs, which a notebook displays: valid faults first, then other flips."""
-        return strips.examples(self._flipped(), n)
+        return strips.examples(self._flipped(), self.config.dataset.class_names, n)
 
     def replay(self) -> int:
         """Render every boundary pair again and show it to the classifier; how many hold. A warning names the others.
