@@ -120,7 +120,7 @@ def test_runs_are_compared_in_a_table(run):
 
 
 def test_the_session_is_left_as_it_was(elsewhere, caplog):
-    root, own = logging.getLogger(), logging.getLogger("latreg")
+    root, own, network = logging.getLogger(), logging.getLogger("latreg"), Network()
     torch.manual_seed(7)
     expected = torch.rand(3)
 
@@ -133,7 +133,7 @@ def test_the_session_is_left_as_it_was(elsewhere, caplog):
         outer, before = GlobalHydra.instance().hydra, state()
         torch.manual_seed(7)
         with caplog.at_level(logging.WARNING):
-            latreg.search(Network(), white=255, size=28, fit="crop", **{**TINY, "sources_per_class": 1})
+            latreg.search(network, white=255, size=28, fit="crop", **{**TINY, "sources_per_class": 1})
         assert not [record for record in caplog.records if record.levelno < logging.WARNING]
         assert GlobalHydra.instance().hydra is outer
         assert compose("config").dataset.name == "mnist"
