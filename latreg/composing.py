@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from latreg.config import Config, conf_dir, register
+from latreg.config import conf_dir, register
 from latreg.errors import LatregError
 
 
@@ -34,20 +34,6 @@ def composed(overrides: Sequence[str], settings: Mapping[str, Any] | None = None
     except (HydraException, OmegaConfBaseException) as error:
         raise LatregError(f"the settings do not fit: {_in_one_line(error)}") from error
     return config
-
-
-def as_config(config: DictConfig) -> Config:
-    """The typed configuration.
-
-    Raises:
-        LatregError: a value is missing or refers to nothing.
-    """
-    try:
-        typed = OmegaConf.to_object(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise LatregError(f"the settings do not fit: {_in_one_line(error)}") from error
-    assert isinstance(typed, Config)
-    return typed
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import predictions
-from latreg.composing import as_config, composed
+from latreg.composing import composed
 from latreg.compute.device import make_device
-from latreg.config import Config, load_run_config
+from latreg.config import Config, load_run_config, typed
 from latreg.errors import LatregError
 from latreg.jobs.sut_check import check_sut
 from latreg.measures.metrics import aligned, wilson
@@ -123,7 +123,7 @@ def classifier_config(run_dir: Path, settings: Sequence[str]) -> Config:
             "expected the settings of a classifier, classifier=onnx classifier.weights=net.onnx for instance, and "
             f"device=.. at most beside them, got {' '.join(settings)}"
         )
-    return as_config(composed(settings, {"dataset": run.dataset}))
+    return typed(composed(settings, {"dataset": run.dataset}))
 
 
 def _check_rate(rate: float | None) -> None:

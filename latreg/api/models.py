@@ -20,8 +20,11 @@ KINDS = {".pt2": "export", ".onnx": "onnx"}  # of files that say themselves what
 class Inputs(TypedDict, total=False):
     """How to speak to a classifier: the settings `classifier.*` of latreg.config.OwnClassifierConfig."""
 
-    outputs: str  # logits | probabilities
+    outputs: str  # logits | probabilities | scores
+    output: str  # name or position of the output, where there are several
     channels: int  # 1 | 3
+    channel_order: str  # rgb | bgr
+    layout: str  # nchw | nhwc
     size: int  # side of its square input in pixels
     fit: str  # crop | resize, where size is smaller than the data set's
     white: float  # value of a white pixel before mean and std

@@ -12,8 +12,9 @@ from latreg.api.models import Classifier, Inputs, choose, dataset_named, dataset
 from latreg.api.session import undisturbed
 from latreg.classifier.adapters import load_classifier as load_sut
 from latreg.classifier.adapters.live import at_hand
-from latreg.composing import as_config, composed
+from latreg.composing import composed
 from latreg.compute.device import make_device
+from latreg.config import typed
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.generator.pretrained import StyleGAN2, read_network
@@ -136,7 +137,7 @@ def load_classifier(
     choice = choose(model, inputs)
     groups = [f"dataset={dataset or dataset_of(model)}", *choice.overrides, *overrides]
     with undisturbed(), at_hand(choice.live):
-        cfg = as_config(composed(groups, {**choice.settings, "device": device}))
+        cfg = typed(composed(groups, {**choice.settings, "device": device}))
         sut = load_sut(cfg.classifier, cfg.dataset, make_device(cfg.device))
         check_sut(cfg, sut)
     return LoadedClassifier(sut, cfg.dataset.class_names)

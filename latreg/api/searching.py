@@ -63,8 +63,8 @@ def search(
         run_dir: where the run is written; None = a new folder below ./multirun.
         resume: take up the run in run_dir, or the newest of its name.
         overrides: any other setting, as on the command line: ["strategy.give_up=false"].
-        inputs: how to speak to the classifier: outputs, channels, size, fit, white, mean, std, class_order, batch_size,
-            min_accuracy, version (docs/your_classifier.md).
+        inputs: how to speak to the classifier: the settings `classifier.*`, such as outputs, size, mean, std
+            (docs/your_classifier.md).
 
     Returns:
         The finished run.

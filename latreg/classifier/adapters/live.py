@@ -15,7 +15,7 @@ from latreg.classifier.adapters.function import load_function
 from latreg.classifier.adapters.importing import imported
 from latreg.classifier.adapters.module import answering
 from latreg.config import LiveFunctionConfig, LiveModuleConfig
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 from latreg.zoo import weights
 
 _live: ContextVar[Any] = ContextVar("live classifier", default=None)
@@ -35,7 +35,7 @@ def load_live(config: LiveModuleConfig | LiveFunctionConfig, device: torch.devic
     """The classifier that is at hand.
 
     A module is copied, so that neither its mode nor its device changes for the caller, nor its weights under the
-    search. Its id is the sha256 of its class's name and its state_dict; a function's that of its name and version.
+    search. Its id is the sha256 of its class's name and its state_dict, and does not tell its code.
 
     Raises:
         LatregError: none is at hand, or not one of the kind, or it cannot be copied.
@@ -55,14 +55,9 @@ def load_live(config: LiveModuleConfig | LiveFunctionConfig, device: torch.devic
         network = answering(copy.deepcopy(live), device)
         id = hashlib.sha256(f"{name_of(live)}\n{weights.sha256_of(_tensors(network))}".encode()).hexdigest()
     except Exception as error:  # a module of somebody else's may hold anything
-        raise LatregError(f"the module {name} cannot be copied: {type(error).__name__}: {error}") from error
+        raise LatregError(f"the module {name} cannot be copied: {reason(error)}") from error
 
-    def answer(images: Tensor) -> Tensor:
-        answers = network(images)
-        logits: Tensor = getattr(answers, "logits", answers)  # as models of transformers have them
-        return logits
-
-    return Model(answer, id)
+    return Model(network, {f"the weights of {name}": id})
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
