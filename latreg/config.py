@@ -307,6 +307,7 @@ class SearchConfig:
     sources_per_class: int = 20
     classes: list[int] | None = None  # None = all
     first_z_seed: int = 0
+    z_seed_stride: int = 2**25  # added to it for each run_seed, which so draws its own sources; 0 = all draw the same
     uncertain_per_class: int = 0  # further sources that are chosen: accepted and uncertain without truncation
     min_confidence: float = 0.0  # the baseline gate: argmax is c, p[c] and margin at least these
     min_margin: float = 0.0
@@ -405,6 +406,19 @@ def register() -> None:
     store.store(group="strategy", name="hunt_schema", node=HuntConfig)
 
 
+def first_z_seed_of(config: Config) -> int:
+    """Where the drawn sources of a search begin."""
+    return config.search.first_z_seed + config.run_seed * config.search.z_seed_stride
+
+
+def keep_sources(saved: DictConfig) -> DictConfig:
+    """A saved configuration; one from when all run_seeds searched the same sources gets the setting that says so."""
+    search = saved.get("search")
+    if isinstance(search, DictConfig) and saved.get("run_seed") and "z_seed_stride" not in search:
+        search.z_seed_stride = 0
+    return saved
+
+
 def recipes_in(config: Mapping[str, Any]) -> list[str]:
     """Settings that say how to train, and nothing of a search: what its weights files describe holds there."""
     elsewhere = {"generator": "_target_", "classifier": "kind"}  # the key that tells networks that were made there
@@ -422,7 +436,7 @@ def load_run_config(run_dir: Path) -> Config:
     if not path.is_file():
         raise LatregError(f"expected the folder of a run with a config.yaml, got {run_dir}")
     try:
-        saved = cast(DictConfig, OmegaConf.load(path))
+        saved = keep_sources(cast(DictConfig, OmegaConf.load(path)))
         config = OmegaConf.to_object(OmegaConf.merge(_schema_of(saved), saved))
     except (OmegaConfBaseException, HydraException, YAMLError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {error}") from error

@@ -31,7 +31,10 @@ def key(cell: Cell) -> Row:
 def cell_rows(study: Study) -> list[Row]:
     """cells.csv: one row per cell and stratum. A number that is not defined or was not measured is None."""
     return [
-        key(cell) | {"stratum": stratum} | summarize(study.rows(cell, stratum)) | _from_metrics(study, cell, stratum)
+        key(cell)
+        | {"stratum": stratum, "repetitions": len(study.repetitions(cell))}
+        | summarize(study.rows(cell, stratum))
+        | _from_metrics(study, cell, stratum)
         for cell in study.cells
         for stratum in STRATA
         if stratum != CHOSEN or len(study.chosen[cell])
