@@ -1,5 +1,7 @@
 """Each run_seed searches sources of its own."""
 
+from itertools import pairwise
+
 import pytest
 
 from latreg.config import Config, SearchConfig, first_z_seed_of
@@ -22,7 +24,7 @@ def test_no_two_run_seeds_share_a_source_drawn_or_chosen():
     assert SearchConfig().z_seed_stride >= Z_SEEDS == 2 * CHOSEN_FROM
     begins = [first_z_seed_of(config(run_seed, first_z_seed=5)) for run_seed in range(127)]
     assert begins[:2] == [5, 5 + 2**25]
-    assert all(later - earlier >= Z_SEEDS for earlier, later in zip(begins, begins[1:], strict=False))
+    assert all(later - earlier >= Z_SEEDS for earlier, later in pairwise(begins))
 
 
 def test_a_stride_of_0_gives_every_run_seed_the_same_sources():
@@ -49,7 +51,7 @@ def test_the_last_run_seed_ends_at_the_last_z_seed():
         (
             1,
             {"sources_per_class": 2**24 + 1},
-            "search.sources_per_class must be at most 16777216 with a run_seed other",
+            "search.sources_per_class must be at most 16777216 with a run_seed",
         ),
     ],
 )
