@@ -15,6 +15,7 @@ from latreg import merge, replay
 from latreg.runs.folder import read_config
 from latreg.runs.records import read_records, write_part
 from latreg.zoo.weights import load, read_card, resolve, save
+from tests.helpers.small_generator import SMALL_GENERATOR
 
 TINY = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
 SEARCHES = ["mnist_random", "mnist_mixing", "mnist_hunt", "mnist_sampling"]
@@ -174,16 +175,6 @@ def test_an_unwritable_folder_is_one_sentence(cli, tmp_path):
     code, _, err = cli("+experiment=mnist_random", *TINY, f"hydra.run.dir={tmp_path / 'locked' / 'run'}")
     assert code == 1
     assert "Permission denied" in err
-
-
-SMALL_GENERATOR = (
-    "generator.channel_base=64",
-    "generator.channel_max=8",
-    "generator.z_dim=8",
-    "generator.w_dim=8",
-    "generator.training.batch_size=4",
-    "generator.training.snapshot_images=16",
-)
 
 
 def test_a_generator_is_trained_taken_up_and_measured(cli, toy_mnist, tmp_path):
