@@ -69,7 +69,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
             records.write_part(output, index, ordered[first : first + cfg.search.part_size])
         results = score(cfg, ordered, _judge(cfg, weights.get("judge")), seconds)
         with writing(output):
-            strips.examples_image(ordered, output / "examples.png")
+            strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
         folder.write_json("metrics.json", results)
         folder.status(weights=weights, merged_from=[str(run_dir) for run_dir in run_dirs])
         folder.done()
