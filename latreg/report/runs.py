@@ -11,28 +11,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from latreg.config import recipes_in
+from latreg.config import purpose_in
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
 from latreg.report.results import CHOSEN
 from latreg.runs import records
 from latreg.runs.folder import flatten, read_config, read_status
 
-# Settings that name the cell, or decide which sources are searched and how fast, but not how a source is searched.
-_OF_THE_CELL = ("dataset", "strategy.name", "truncation.mode", "truncation.psi", "truncation.direction")
-_OF_THE_SOURCES = (
-    "search.sources_per_class",
-    "search.first_z_seed",
-    "search.z_seed_stride",
-    "search.classes",
-    "search.shard",
-    "search.uncertain_per_class",
-)
-_OF_THE_MACHINE = (
-    *("device", "resume", "name", "stage", "trainer", "tracking", "evaluation"),
-    *("search.workers", "search.chunk", "search.concurrency", "search.part_size"),
-    *("validity.judge_batch", "generator.training", "classifier.training", "validity.training"),
-)
+_COMPARED = ("dataset.", "strategy.", "truncation.")  # groups of settings in which the cells of a study differ
 _DATASETS = ("mnist", "fashion_mnist", "cifar10")
 _STRATEGIES = ("sampling", "random", "mixing", "hunt")
 _CENTERS = ("global", "class")
@@ -280,13 +266,15 @@ def _cell_of(config: Mapping[str, Any]) -> Cell:
 # ---- runs that differ
 
 
-def _settings(run: Run, ignored: Sequence[str]) -> dict[str, Any]:
+def _settings(run: Run) -> dict[str, Any]:
     """The flat settings that decide how a source is searched, and the weights."""
-    flat = {key: repr(value) for key, value in flatten(run.config, ".").items()}
+    flat = {
+        key: repr(value)
+        for key, value in flatten(run.config, ".").items()
+        if not purpose_in(key, run.config).free_in_repetitions
+    }
     flat |= _own_run_seed(run.config)
-    flat |= {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
-    prefixes = tuple(f"{name}." for name in (*ignored, *recipes_in(run.config)))
-    return {key: value for key, value in flat.items() if not f"{key}.".startswith(prefixes)}
+    return flat | {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
 
 
 def _own_run_seed(config: Mapping[str, Any]) -> dict[str, str]:
@@ -306,8 +294,8 @@ def _with_variants(runs: Sequence[Run]) -> list[Run]:
     """Runs of one cell that differ in some other setting become variants of it."""
     named: list[Run] = []
     for run in runs:
-        settings = [_settings(r, (*_OF_THE_SOURCES, *_OF_THE_MACHINE)) for r in runs if r.cell == run.cell]
-        own = _settings(run, (*_OF_THE_SOURCES, *_OF_THE_MACHINE))
+        settings = [_settings(r) for r in runs if r.cell == run.cell]
+        own = _settings(run)
         variant = ", ".join(f"{key}={own.get(key)}" for key in _varying(settings))
         named.append(replace(run, cell=replace(run.cell, variant=variant)))
     return named
@@ -317,9 +305,10 @@ def _uneven(runs: Sequence[Run]) -> list[str]:
     """A note for each setting in which runs of a data set differ beside what is compared."""
     notes = []
     for dataset in dict.fromkeys(run.cell.dataset for run in runs):
-        ignored = (*_OF_THE_CELL, *_OF_THE_SOURCES, *_OF_THE_MACHINE, "strategy", "truncation")
-        settings = [_settings(run, ignored) for run in runs if run.cell.dataset == dataset]
+        settings = [_settings(run) for run in runs if run.cell.dataset == dataset]
         for key in _varying(settings):
+            if key.startswith(_COMPARED):
+                continue
             values = sorted({str(one.get(key)) for one in settings})
             notes.append(f"Runs of {dataset} differ in {key} ({', '.join(values)}): compare with care.")
     return notes

@@ -4,9 +4,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, first_z_seed_of, load_run_config, register
+from latreg.config import STAGES, STAGES_THAT_GO_ON, conf_dir, first_z_seed_of, load_run_config, register
 from latreg.errors import LatregError, ResumeRefusedError
-from latreg.jobs.stages import FIXED, STAGES
 from latreg.merge import merge
 from latreg.runs.folder import RunFolder, read_config
 
@@ -48,7 +47,7 @@ def test_a_run_of_another_stage_is_not_taken_up(tmp_path, stage):
     run = finished(tmp_path / "run", config("stage=search"))
     before = contents(run)
     with pytest.raises(ResumeRefusedError, match=f"but stage was search and is now {stage}"):
-        RunFolder(run).begin(config(f"stage={stage}", "classifier=judge_a"), FIXED.get(stage, ()))
+        RunFolder(run).begin(config(f"stage={stage}", "classifier=judge_a"))
     assert contents(run) == before
 
 
@@ -57,25 +56,25 @@ def test_an_older_run_of_another_run_seed_goes_on_with_the_sources_that_it_had(t
     make_older(run, "search.z_seed_stride")
     assert first_z_seed_of(load_run_config(run)) == 0
     with pytest.raises(ResumeRefusedError, match=r"but search\.z_seed_stride was 0 and is now 33554432$"):
-        RunFolder(run).begin(config("run_seed=1"), FIXED["search"])
-    RunFolder(run).begin(config("run_seed=1", "search.z_seed_stride=0"), FIXED["search"])
+        RunFolder(run).begin(config("run_seed=1"))
+    RunFolder(run).begin(config("run_seed=1", "search.z_seed_stride=0"))
 
 
 def test_an_older_run_of_run_seed_0_goes_on_as_it_is(tmp_path):
     run = finished(tmp_path / "run", config())
     make_older(run, "search.z_seed_stride")
-    RunFolder(run).begin(config(), FIXED["search"])
+    RunFolder(run).begin(config())
 
 
-@pytest.mark.parametrize("stage", sorted(FIXED))
+@pytest.mark.parametrize("stage", STAGES_THAT_GO_ON)
 def test_a_key_that_is_newer_than_the_run_had_its_default(tmp_path, stage):
     run = finished(tmp_path / "run", config(f"stage={stage}"))
     make_older(run, "dataset.mirror", "generator.training.augment_p", "classifier.training.cutout", "validity.quantile")
     before = contents(run)
     with pytest.raises(ResumeRefusedError, match=r"dataset\.mirror was False and is now True"):
-        RunFolder(run).begin(config(f"stage={stage}", *MIRRORED), FIXED[stage])
+        RunFolder(run).begin(config(f"stage={stage}", *MIRRORED))
     assert contents(run) == before
-    RunFolder(run).begin(config(f"stage={stage}"), FIXED[stage])
+    RunFolder(run).begin(config(f"stage={stage}"))
 
 
 @pytest.mark.parametrize(
