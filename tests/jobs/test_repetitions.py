@@ -47,10 +47,6 @@ def test_the_last_run_seed_ends_at_the_last_z_seed():
         (1, {"first_z_seed": 2**32 - 20}, "run_seed must be at most 0 for a search"),
         (0, {"z_seed_stride": 2**24}, "search.z_seed_stride must be 0 or at least 33554432, got 16777216$"),
         (0, {"first_z_seed": 2**32}, r"search.first_z_seed must be within 0 .. 2\^32, got"),
-        (
-            1,
-            "search.sources_per_class must be at most 16777216 with a run_seed",
-        ),
     ],
 )
 def test_what_would_not_keep_runs_apart_is_refused(run_seed, search, message):
