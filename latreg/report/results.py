@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from latreg.errors import LatregError
+from latreg.report.rows import BudgetRow, CellRow, ClaimRow, ClassRow, Comparison, Pair, Raw
 from latreg.runs.files import replacing
 
 VERSION = 1  # of the tables; count up when they change
@@ -29,25 +30,30 @@ TEXT = {  # columns of words, also where one of them looks like a number
     *("measure", "first", "second", "effect_name", "test"),
 }
 
-Row = dict[str, Any]
-Table = list[Row]
-
 
 @dataclass(frozen=True)
 class Results:
     """The tables by the names of their files."""
 
-    study: Row
-    cells: Table
-    budget: Table
-    classes: Table
-    comparisons: Table
-    claims: Table
-    gallery: Table
+    study: Raw
+    cells: list[CellRow]
+    budget: list[BudgetRow]
+    classes: list[ClassRow]
+    comparisons: list[Comparison]
+    claims: list[ClaimRow]
+    gallery: list[Pair]
 
 
 _JSON = ("study", "claims", "gallery")
 _NAMES = [field.name for field in fields(Results)]
+_ROWS: dict[str, type[CellRow | BudgetRow | ClassRow | Comparison | ClaimRow | Pair]] = {
+    "cells": CellRow,
+    "budget": BudgetRow,
+    "classes": ClassRow,
+    "comparisons": Comparison,
+    "claims": ClaimRow,
+    "gallery": Pair,
+}
 
 
 def write(results: Results, folder: Path) -> None:
@@ -58,6 +64,8 @@ def write(results: Results, folder: Path) -> None:
     """
     for name in _NAMES:
         content = getattr(results, name)
+        if name in _ROWS:
+            content = [row.raw() for row in content]
         text = _to_json(name, content) if name in _JSON else _to_csv(content)
         with replacing(_path(folder, name)) as file:
             file.write(text.encode())
@@ -74,9 +82,12 @@ def read(folder: Path) -> Results:
         path = _path(folder, name)
         try:
             text = path.read_text()
-            tables[name] = _from_json(text, path) if name in _JSON else _from_csv(text)
+            table = _from_json(text, path) if name in _JSON else _from_csv(text)
+            tables[name] = [_ROWS[name].read(row) for row in table] if name in _ROWS else table
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise LatregError(f"expected the results of a study in {folder}, but {path.name}: {error}") from error
+        except KeyError as error:
+            raise LatregError(f"expected the results of a study in {folder}, but {path.name} has no {error}") from error
     return Results(**tables)
 
 
@@ -105,7 +116,7 @@ def _rounded(value: Any) -> Any:
     return _parse(_cell(value)) if isinstance(value, float) else value
 
 
-def _to_csv(table: Table) -> str:
+def _to_csv(table: list[Raw]) -> str:
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in table for name in row))
     writer = csv.writer(text, lineterminator="\n")
@@ -114,7 +125,7 @@ def _to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def _from_csv(text: str) -> Table:
+def _from_csv(text: str) -> list[Raw]:
     rows = csv.DictReader(io.StringIO(text))
     return [{name: (cell or None) if name in TEXT else _parse(cell) for name, cell in row.items()} for row in rows]
 

@@ -16,43 +16,10 @@ from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
 from latreg.report.results import CHOSEN
 from latreg.runs import records
+from latreg.runs.cell import Cell
 from latreg.runs.folder import flatten, read_config, read_status
 
 _COMPARED = ("dataset.", "strategy.", "truncation.")  # groups of settings in which the cells of a study differ
-_DATASETS = ("mnist", "fashion_mnist", "cifar10")
-_STRATEGIES = ("sampling", "random", "mixing", "hunt")
-_CENTERS = ("global", "class")
-_ADAPTIVE = ("salvage", "minimal")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is compared: the same sources under one strategy and truncation.
-
-    psi is None for adaptive truncation, whose direction is `truncation`. `variant` tells runs apart that differ in
-    other settings only; it names these.
-    """
-
-    dataset: str
-    strategy: str
-    truncation: str  # none | fixed | salvage | minimal
-    psi: float | None
-    center: str
-    variant: str = ""
-
-    @property
-    def order(self) -> tuple[Any, ...]:
-        """Sorts cells as they are shown."""
-        return (
-            *(_place(self.dataset, _DATASETS), _place(self.strategy, _STRATEGIES), _place(self.center, _CENTERS)),
-            *(_place(self.truncation, _ADAPTIVE) if self.psi is None else (-1, ""), self.psi or 0.0),
-            *(self.truncation, self.variant),
-        )
-
-
-def _place(name: str, known: Sequence[str]) -> tuple[int, str]:
-    return (known.index(name) if name in known else len(known), name)
-
 
 Column = NDArray[np.float64]
 
@@ -207,7 +174,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         if not path.is_dir():
-            raise LatregError(f"expected a run's folder, or one that holds runs, got {path}, which is no folder")
+            raise LatregError(f"expected a run's folder, or one that holds runs, got {path}, which is not a folder")
         for status in sorted(path.rglob("status.json"), key=_natural):
             found.setdefault(status.parent.resolve(), status.parent)
     return list(found.values())
@@ -239,7 +206,7 @@ def _left_out(config: Mapping[str, Any], status: Mapping[str, Any]) -> str | Non
 
 def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], number: int) -> Run:
     try:
-        cell = _cell_of(config)
+        cell = Cell.of(config)
         metrics = json.loads((folder / "metrics.json").read_text())
         rows = read_rows(folder, number, _first_z_seed(config))
     except KeyError as error:
@@ -253,14 +220,6 @@ def _first_z_seed(config: Mapping[str, Any]) -> int:
     search = config["search"]
     first: int = search.get("first_z_seed", 0) + config.get("run_seed", 0) * search.get("z_seed_stride", 0)
     return first
-
-
-def _cell_of(config: Mapping[str, Any]) -> Cell:
-    truncation = config["truncation"]
-    mode = truncation["mode"]
-    psi = {"none": 1.0, "adaptive": None}.get(mode, truncation.get("psi"))
-    name = truncation["direction"] if mode == "adaptive" else mode
-    return Cell(config["dataset"]["name"], config["strategy"]["name"], name, psi, truncation["center"])
 
 
 # ---- runs that differ

@@ -55,7 +55,7 @@ def test_nothing_but_unfinished_runs_is_an_error_that_names_them(tmp_path):
 def test_no_runs_at_all(tmp_path):
     with pytest.raises(LatregError, match="but there are no runs at all"):
         read(tmp_path)
-    with pytest.raises(LatregError, match="which is no folder"):
+    with pytest.raises(LatregError, match="which is not a folder"):
         read_study([tmp_path / "missing"])
 
 
@@ -127,7 +127,7 @@ def test_repetitions_are_pooled_and_counted(tmp_path):
     assert (cell.variant, len(rows), len(study.chosen[cell])) == ("", 18, 3)
     assert study.repetitions(cell) == [0, 1, 5]
     assert "Cells of mnist that pool the repetitions run_seed 0, 1, 5: 1." in study.notes
-    assert {row["repetitions"] for row in cell_rows(study)} == {3}
+    assert {row.numbers["repetitions"] for row in cell_rows(study)} == {3}
 
 
 @pytest.mark.parametrize("stride", [None, 0])

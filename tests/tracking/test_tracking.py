@@ -213,7 +213,7 @@ def test_an_exception_while_logging_is_told_once(
     monkeypatch.setattr(wandb.Run, "log", broken)
     search(tmp_path / "run", config(), [SOURCE, PAIR])
     (warning,) = warnings_of(caplog)
-    assert warning == "W&B failed (disk full); the run goes on without tracking"
+    assert warning == "W&B failed (disk full); the run continues without tracking"
     assert wandb.run is None
 
 
@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, c
     with Tracker(config(), CONFIG, tmp_path, "exp") as tracker:
         tracker.log_record(SOURCE)
     (warning,) = warnings_of(caplog)
-    assert "goes on without tracking" in warning
+    assert "continues without tracking" in warning
 
 
 def test_unknown_mode_is_refused(tmp_path: Path):
@@ -233,13 +233,13 @@ def test_unknown_mode_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("truncation", "label"),
     [
-        ({"mode": "none", "psi": 0.5, "center": "global", "cutoff": None}, "psi 1, global center"),
-        ({"mode": "fixed", "psi": 0.5, "center": "class", "cutoff": 0}, "psi 0.5, class center, layers below 0"),
+        ({"mode": "none", "psi": 0.5, "center": "global", "cutoff": None}, "no truncation, global center"),
+        ({"mode": "fixed", "psi": 0.5, "center": "class", "cutoff": 0}, "psi 0.5, class center (truncation.cutoff=0)"),
         ({"mode": "adaptive", "direction": "minimal", "center": "class"}, "minimal, class center"),
     ],
 )
 def test_truncation_in_words(truncation: dict, label: str):
-    assert _truncation_label(truncation) == label
+    assert _truncation_label(CONFIG | {"truncation": truncation}) == label
 
 
 def test_flatten():
