@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from latreg.config import one_line, purpose_in, with_defaults
+from latreg.config import keep_sources, one_line, purpose_in, with_defaults
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.runs.files import replacing, writing
 from latreg.runs.provenance import command_line, versions
@@ -185,7 +185,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
+        return cast(dict[str, Any], OmegaConf.to_container(keep_sources(cast(DictConfig, OmegaConf.load(path)))))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise LatregError(f"expected the settings of a run in {path}, but it is damaged: {reason}") from error
