@@ -140,7 +140,7 @@ def test_disabled_writes_nothing_and_does_not_import_wandb(tmp_path: Path):
     code = (
         "import sys; from pathlib import Path; from latreg.config import TrackingConfig\n"
         "from latreg.tracking import Tracker\n"
-        f"with Tracker(TrackingConfig(mode='disabled'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp') as t:\n"
+        f"with Tracker(TrackingConfig(mode='disabled'), {CONFIG}, Path({str(tmp_path / 'run')!r}), 'exp') as t:\n"
         "    t.finish({}, {})\n"
         "assert 'wandb' not in sys.modules"
     )
@@ -159,7 +159,7 @@ def test_online_without_a_key_goes_on_offline(tmp_path: Path, caplog: pytest.Log
 def test_online_without_a_key_does_not_ask_at_a_terminal(tmp_path: Path):
     code = (
         "from pathlib import Path; from latreg.config import TrackingConfig; from latreg.tracking import Tracker\n"
-        f"with Tracker(TrackingConfig(mode='online'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp'): pass"
+        f"with Tracker(TrackingConfig(mode='online'), {CONFIG}, Path({str(tmp_path / 'run')!r}), 'exp'): pass"
     )
     ours, terminal = pty.openpty()
     subprocess.run(
