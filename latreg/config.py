@@ -264,6 +264,20 @@ class CallableClassifierConfig(OwnClassifierConfig):
 
 
 @dataclass
+class LiveModuleConfig(OwnClassifierConfig):
+    """A torch.nn.Module of a Python session, handed to latreg.search; `network` names its class."""
+
+    kind: str = setting("live_module", choices=("live_module",))
+
+
+@dataclass
+class LiveFunctionConfig(CallableClassifierConfig):
+    """A function of a Python session that no other process can import, handed to latreg.search."""
+
+    kind: str = setting("live_function", choices=("live_function",))
+
+
+@dataclass
 class TruncationConfig:
     """Latent regularization of sources and partners."""
 
@@ -450,6 +464,8 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
     HuggingFaceClassifierConfig,
     TimmClassifierConfig,
     CallableClassifierConfig,
+    LiveModuleConfig,
+    LiveFunctionConfig,
 )
 
 
