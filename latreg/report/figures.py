@@ -66,8 +66,13 @@ AnyRow = TypeVar("AnyRow", CellRow, BudgetRow, ClassRow)
 
 
 def _of(table: Sequence[AnyRow], dataset: str) -> list[AnyRow]:
-    """The rows of a data set; of its cells all drawn sources."""
-    return [row for row in table if row.cell.dataset == dataset and getattr(row, "stratum", "all") == "all"]
+    """The rows of a data set."""
+    return [row for row in table if row.cell.dataset == dataset]
+
+
+def _cells(results: Results, dataset: str) -> list[CellRow]:
+    """The cells of a data set, with all their drawn sources."""
+    return [row for row in _of(results.cells, dataset) if row.stratum == "all"]
 
 
 def _panel(table: Sequence[AnyRow], center: str, series: str | None = None) -> list[AnyRow]:
@@ -166,7 +171,7 @@ def _key(figure: Figure, strategies: Sequence[str], more: Iterable[Line2D | Patc
 
 def _yield(results: Results, dataset: str) -> Figure | None:
     """Flips and valid faults per source against psi, for both centers."""
-    table = _of(results.cells, dataset)
+    table = _cells(results, dataset)
     if not table:
         return None
     places, strategies = _Truncations(table), _series_of(table)
@@ -198,7 +203,7 @@ def _share_y(panels: Iterable[Axes], percent: bool = True) -> None:
 
 def _cost(results: Results, dataset: str) -> Figure | None:
     """Sources and queries per valid fault."""
-    table = _of(results.cells, dataset)
+    table = _cells(results, dataset)
     if not any(row.numbers["valid_faults"] for row in table):
         return None
     places, strategies = _Truncations(table), _series_of(table)
@@ -273,7 +278,7 @@ def _curves(table: Sequence[BudgetRow]) -> list[list[BudgetRow]]:
 
 def _validity(results: Results, dataset: str) -> Figure | None:
     """Flips of each cell, and how many of them pass each gate."""
-    table = _of(results.cells, dataset)
+    table = _cells(results, dataset)
     if not any(row.numbers["flipped"] for row in table):
         return None
     places = _Truncations(table)

@@ -141,7 +141,7 @@ def test_disabled_writes_nothing_and_does_not_import_wandb(tmp_path: Path):
         "import sys; from pathlib import Path; from latreg.config import TrackingConfig\n"
         "from latreg.tracking import Tracker\n"
         f"run = Path({str(tmp_path / 'run')!r})\n"
-        "with Tracker(TrackingConfig(mode='disabled'), {}, run, 'exp', measured={}) as t:\n"
+        f"with Tracker(TrackingConfig(mode='disabled'), {CONFIG}, run, 'exp', measured={{}}) as t:\n"
         "    t.finish({}, {})\n"
         "assert 'wandb' not in sys.modules"
     )
@@ -161,7 +161,7 @@ def test_online_without_a_key_does_not_ask_at_a_terminal(tmp_path: Path):
     code = (
         "from pathlib import Path; from latreg.config import TrackingConfig; from latreg.tracking import Tracker\n"
         f"run = Path({str(tmp_path / 'run')!r})\n"
-        "with Tracker(TrackingConfig(mode='online'), {}, run, 'exp', measured={}): pass"
+        f"with Tracker(TrackingConfig(mode='online'), {CONFIG}, run, 'exp', measured={{}}): pass"
     )
     ours, terminal = pty.openpty()
     subprocess.run(
