@@ -29,7 +29,7 @@ def cell_rows(study: Study) -> list[CellRow]:
     ]
 
 
-def _repetitions(study: Study, cell: Cell) -> Numbers:
+def _repetitions(study: Study, cell: Cell) -> Raw:
     return {"repetitions": len(study.repetitions(cell))}
 
 
