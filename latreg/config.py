@@ -264,6 +264,20 @@ class CallableClassifierConfig(OwnClassifierConfig):
 
 
 @dataclass
+class LiveModuleConfig(OwnClassifierConfig):
+    """A torch.nn.Module of a Python session, handed to latreg.search; `network` names its class."""
+
+    kind: str = setting("live_module", choices=("live_module",))
+
+
+@dataclass
+class LiveFunctionConfig(CallableClassifierConfig):
+    """A function of a Python session that no other process can import, handed to latreg.search."""
+
+    kind: str = setting("live_function", choices=("live_function",))
+
+
+@dataclass
 class TruncationConfig:
     """Latent regularization of sources and partners."""
 
@@ -332,7 +346,7 @@ class HuntConfig(MixingConfig):
 
 @dataclass
 class VAETrainingConfig:
-    """Recipe of the model behind the gate in_distribution: Adam with a one-cycle learning rate."""
+    """Recipe of `validity.vae`: Adam with a one-cycle learning rate."""
 
     latent_dim: int = setting(32, low=1, high=WIDE)
     # Channels after each halving of the resolution.
@@ -346,12 +360,11 @@ class VAETrainingConfig:
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = setting(
-        factory=lambda: ["in_distribution", "label_kept"], choices=("screened", "in_distribution", "label_kept")
-    )
+    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened ..
+    more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # .. and these: name: {_target_: .., settings}
     min_ssim: float = setting(0.95, low=-1, high=1)
     max_l2_rel: float = setting(0.2, low=0)
-    vae: str | None = None  # weights of the model behind in_distribution, null = none
+    vae: str | None = None  # weights of an autoencoder of the training images, null = none
     quantile: float = setting(0.99, above=0, below=1)  # of the errors of real images: where the threshold is
     training: VAETrainingConfig = setting(factory=VAETrainingConfig, stages=(TRAIN_VALIDITY,))
     judge: list[str] = setting(MISSING, of="classifiers", distinct=True)  # weights of the ensemble's members, [] = none
@@ -368,6 +381,8 @@ class SearchConfig:
     # None = all.
     classes: list[int] | None = setting(None, low=0, of="classes", shortest=1, distinct=True, purpose=SOURCES)
     first_z_seed: int = setting(0, low=0, high=LAST_SEED, purpose=SOURCES)
+    # Added to it for each run_seed, which so draws its own sources; 0 = all draw the same.
+    z_seed_stride: int = setting(2**25, low=0, high=LAST_SEED, purpose=SOURCES)
     # Further sources that are chosen: accepted and uncertain without truncation.
     uncertain_per_class: int = setting(0, low=0, high=MANY, purpose=SOURCES)
     # The baseline gate: argmax is c, p[c] and margin at least these.
@@ -448,6 +463,8 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
     HuggingFaceClassifierConfig,
     TimmClassifierConfig,
     CallableClassifierConfig,
+    LiveModuleConfig,
+    LiveFunctionConfig,
 )
 
 
@@ -468,6 +485,19 @@ def register() -> None:
     store.store(group="strategy", name="random_schema", node=RandomConfig)
     store.store(group="strategy", name="mixing_schema", node=MixingConfig)
     store.store(group="strategy", name="hunt_schema", node=HuntConfig)
+
+
+def first_z_seed_of(config: Config) -> int:
+    """Where the drawn sources of a search begin."""
+    return config.search.first_z_seed + config.run_seed * config.search.z_seed_stride
+
+
+def keep_sources(saved: DictConfig) -> DictConfig:
+    """A saved configuration; one from when all run_seeds searched the same sources gets the setting that says so."""
+    search = saved.get("search")
+    if isinstance(search, DictConfig) and saved.get("run_seed") and "z_seed_stride" not in search:
+        search.z_seed_stride = 0
+    return saved
 
 
 @cache
@@ -571,7 +601,7 @@ def load_run_config(run_dir: Path) -> Config:
     if not path.is_file():
         raise LatregError(f"expected the folder of a run with a config.yaml, got {run_dir}")
     try:
-        saved = cast(DictConfig, OmegaConf.load(path))
+        saved = keep_sources(cast(DictConfig, OmegaConf.load(path)))
         return typed(cast(DictConfig, OmegaConf.merge(_schema_of(saved), saved)))
     except (OmegaConfBaseException, HydraException, YAMLError, LatregError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {error}") from error

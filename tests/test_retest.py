@@ -15,7 +15,7 @@ from latreg.config import conf_dir, register
 from latreg.data.images import load_probe
 from latreg.runs.records import write_part
 from latreg.zoo.weights import probe_path, resolve, sha256
-from tests.helpers.example_records import pair, record
+from tests.helpers.example_records import MEASURED, pair, record
 
 register()
 SUT = ("classifier=cnn", "device=cpu")
@@ -47,7 +47,7 @@ def run(tmp_path):
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         composed = compose("config", ["+experiment=mnist_mixing"])
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
-    write_part(folder, 0, [*rows, record(z_seed=99)])
+    write_part(folder, 0, [*rows, record(z_seed=99)], MEASURED)
     return folder
 
 
@@ -101,9 +101,9 @@ def test_any_classifier_will_do(run):
             ["classifier=cnn", "search.workers=2"],
             "expected the settings of a classifier.*got classifier=cnn search.work",
         ),
-        (["classifier=nothing"], "the settings of the classifier do not fit: .*nothing"),
-        (["classifier=cnn", "classifier.wait=2"], "the settings of the classifier do not fit: .*wait"),
-        (["classifier=cnn", "classifier.probe_images=many"], "the settings of the classifier do not fit: .*many"),
+        (["classifier=nothing"], "the settings do not fit: .*nothing"),
+        (["classifier=cnn", "classifier.wait=2"], "the settings do not fit: .*wait"),
+        (["classifier=cnn", "classifier.probe_images=many"], "the settings do not fit: .*many"),
         (["classifier=onnx"], "classifier.weights must name"),
         (["classifier=cnn", "classifier.weights=zoo:fashion_mnist_sut"], "at least 0.9.* was expected"),
         (["classifier=callable", "classifier.function=tests.test_retest.eights"], "right on 0.08.* at least 0.55"),
@@ -121,7 +121,7 @@ def assert_matches(pattern, text):
 
 
 def test_a_run_without_faults_is_refused(run, capfd):
-    write_part(run, 0, [record()])
+    write_part(run, 0, [record()], MEASURED)
     assert run_retest(run, *SUT) == 2
     assert "expected valid faults in" in capfd.readouterr().err
 

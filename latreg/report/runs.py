@@ -1,6 +1,7 @@
 """Finished searches as they lie on disk: which cell of the study each belongs to, and its rows without images."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from latreg.config import purpose_in
 from latreg.errors import LatregError
-from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
+from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, flags_of
 from latreg.report.results import CHOSEN
 from latreg.runs import records
 from latreg.runs.cell import Cell
@@ -43,16 +44,20 @@ class Rows:
     last_margin: Column
     first_margin: Column
     ssim: Column
-    screened: Column
-    in_distribution: Column
-    label_kept: Column
+    flags: Mapping[str, Column]  # of the gates, by their names
 
     def __len__(self) -> int:
         return len(self.label)
 
     def where(self, index: NDArray[Any]) -> Self:
         """The rows that a mask or an array of positions names."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        flags = {name: column[index] for name, column in self.flags.items()}
+        return replace(self, flags=flags, **{name: getattr(self, name)[index] for name in _COLUMNS})
+
+    def with_flags(self, names: Sequence[str]) -> Self:
+        """With exactly these flags; one that no gate of the run raised is nan."""
+        unknown = np.full(len(self), np.nan)
+        return replace(self, flags={name: self.flags.get(name, unknown) for name in names})
 
     def sources(self) -> list[tuple[int, int]]:
         """Class and z_seed of each row."""
@@ -68,7 +73,8 @@ class Rows:
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """All rows of several, in their order."""
-        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+        flags = {name: np.concatenate([part.flags[name] for part in parts]) for name in parts[0].flags}
+        return cls(flags=flags, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
 
 
 def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
@@ -77,7 +83,8 @@ def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
     return mask | (stratum == "all")
 
 
-_READ = [f.name for f in fields(Rows) if f.name not in ("run", "row", "confident", "chosen")]
+_COLUMNS = [f.name for f in fields(Rows) if f.name != "flags"]
+_READ = [name for name in _COLUMNS if name not in ("run", "row", "confident", "chosen")]
 
 
 def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
@@ -86,14 +93,16 @@ def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
     Raises:
         LatregError: the records are missing, damaged or of another version.
     """
-    table = records.read_columns(run_dir, [*_READ, "stratum"])
-    columns = {name: table.column(name).cast(pa.float64()).to_numpy() for name in _READ}
+    flags = flags_of(records.measured_columns(run_dir))
+    table = records.read_columns(run_dir, [*_READ, *flags, "stratum"])
+    columns = {name: table.column(name).cast(pa.float64()).to_numpy() for name in (*_READ, *flags)}
     stratum = np.array(table.column("stratum").to_pylist(), dtype=object)
     n = len(stratum)
     confident = (stratum == "confident").astype(float)
     chosen = (columns["z_seed"] >= first_z_seed + CHOSEN_FROM).astype(float)
     places = {"run": np.full(n, float(number)), "row": np.arange(n, dtype=float)}
-    return Rows(**places, confident=confident, chosen=chosen, **columns)
+    raised = {flag: columns.pop(flag) for flag in flags}
+    return Rows(**places, confident=confident, chosen=chosen, flags=raised, **columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +130,15 @@ class Study:
     cells: Mapping[Cell, Rows]  # of drawn sources
     chosen: Mapping[Cell, Rows]  # of chosen ones
     notes: Sequence[str]
+
+    @property
+    def flags(self) -> list[str]:
+        """Of the gates of all runs."""
+        return list(self.runs[0].rows.flags)
+
+    def repetitions(self, cell: Cell) -> list[int]:
+        """The run_seeds of a cell's runs."""
+        return sorted({run.config.get("run_seed", 0) for run in self.runs if run.cell == cell})
 
     def rows(self, cell: Cell, stratum: str = "all") -> Rows:
         """The rows of a cell in a stratum; `all` are the drawn sources."""
@@ -151,12 +169,14 @@ def read_study(paths: Sequence[Path]) -> Study:
     if not runs:
         reasons = " ".join(notes).replace("Left out: ", "") or "there are no runs at all"
         raise LatregError(f"expected finished searches in {_listed(paths)}, but {reasons}")
-    runs = _with_variants(runs)
+    flags = list(dict.fromkeys(name for run in runs for name in run.rows.flags))
+    runs = _with_variants([replace(run, rows=run.rows.with_flags(flags)) for run in runs])
     notes += _uneven(runs)
     ordered = sorted({run.cell for run in runs}, key=lambda cell: cell.order)
     found = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}
     cells, chosen = ({cell: rows.where(rows.chosen == flag) for cell, rows in found.items()} for flag in (0, 1))
-    return Study(runs, cells, chosen, notes + _other_sources(cells))
+    study = Study(runs, cells, chosen, notes + _other_sources(cells))
+    return replace(study, notes=[*study.notes, *_repeated(study)])
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -202,12 +222,18 @@ def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], numb
     try:
         cell = Cell.of(config)
         metrics = json.loads((folder / "metrics.json").read_text())
-        rows = read_rows(folder, number, config["search"].get("first_z_seed", 0))
+        rows = read_rows(folder, number, _first_z_seed(config))
     except KeyError as error:
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
     except (OSError, ValueError) as error:
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
     return Run(folder, cell, config, status, metrics, status.get("command") or "", rows)
+
+
+def _first_z_seed(config: Mapping[str, Any]) -> int:
+    search = config["search"]
+    first: int = search.get("first_z_seed", 0) + config.get("run_seed", 0) * search.get("z_seed_stride", 0)
+    return first
 
 
 # ---- runs that differ
@@ -220,7 +246,15 @@ def _settings(run: Run) -> dict[str, Any]:
         for key, value in flatten(run.config, ".").items()
         if not purpose_in(key, run.config).free_in_repetitions
     }
+    flat |= _own_run_seed(run.config)
     return flat | {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
+
+
+def _own_run_seed(config: Mapping[str, Any]) -> dict[str, str]:
+    """Runs of several run_seeds are alike if each draws its own sources with it, and its partners too."""
+    own, partners = config.get("run_seed", 0), config["strategy"].get("run_seed")
+    names = {} if config["search"].get("z_seed_stride") == 0 else {"run_seed": "any"}
+    return names | ({"strategy.run_seed": "run_seed"} if partners in (own, None) else {})
 
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -279,6 +313,16 @@ def _pooled(runs: Sequence[Run]) -> Rows:
                 drawn[source] = run
         parts.append(run.rows.where(kept))
     return Rows.joined(parts)
+
+
+def _repeated(study: Study) -> list[str]:
+    """A note for each data set and set of run_seeds that cells of it pool."""
+    pooled = Counter((cell.dataset, tuple(study.repetitions(cell))) for cell in study.cells)
+    return [
+        f"Cells of {dataset} that pool the repetitions run_seed {', '.join(map(str, seeds))}: {cells}."
+        for (dataset, seeds), cells in pooled.items()
+        if len(seeds) > 1
+    ]
 
 
 def _other_sources(cells: Mapping[Cell, Rows]) -> list[str]:

@@ -37,12 +37,17 @@ def strip(record: BoundaryRecord) -> np.ndarray:
     return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2], gap, tiles[3]], axis=1)
 
 
+def examples(records: Sequence[BoundaryRecord], class_names: Sequence[str] = (), rows: int = 20) -> Image.Image:
+    """The best pairs with captions: valid faults first, then the other flips, the most similar first."""
+    pairs = sorted((r for r in records if r.first_image is not None), key=_rank)[:rows]
+    return _sheet(pairs, class_names) if pairs else _sentence("No pairs: no source of this run was flipped.")
+
+
 def examples_image(
     records: Sequence[BoundaryRecord], path: Path, class_names: Sequence[str] = (), rows: int = 20
 ) -> None:
-    """Write a PNG of the best pairs with captions: valid faults first, then the other flips, the most similar first."""
-    pairs = sorted((r for r in records if r.first_image is not None), key=_rank)[:rows]
-    picture = _sheet(pairs, class_names) if pairs else _sentence("No pairs: no source of this run was flipped.")
+    """Write the PNG of `examples`, whole or not at all."""
+    picture = examples(records, class_names, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     picture.save(temporary, format="PNG")
@@ -56,7 +61,8 @@ def caption(record: BoundaryRecord, class_names: Sequence[str] = ()) -> list[str
         record: of the strip.
         class_names: one for each class; () = classes are shown as numbers.
     """
-    validity = "valid" if record.valid_fault else "label lost" if record.label_kept is False else "not valid"
+    lost = record.measured.get("label_kept") is False
+    validity = "valid" if record.valid_fault else "label lost" if lost else "not valid"
     label, answer = (class_names[c] if class_names and c is not None else c for c in (record.label, record.predicted))
     return [f"{label} -> {answer}   {validity}", f"p({label}) {_probabilities(record)}", *_coordinates(record)]
 
@@ -74,7 +80,8 @@ def _probabilities(record: BoundaryRecord) -> str:
 
 
 def _rank(record: BoundaryRecord) -> tuple[bool, float, int, int]:
-    return not record.valid_fault, -(record.ssim if record.ssim is not None else -1.0), record.label, record.z_seed
+    similarity = record.measured.get("ssim")
+    return not record.valid_fault, -(-1.0 if similarity is None else similarity), record.label, record.z_seed
 
 
 def _difference(source: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def toy_parts(setup):
     limits = Limits(setup.budget, 40, setup.concurrency)
     strategy = STRATEGIES[setup.strategy]
     engine = Engine(renderer, sut, ScriptedAppraiser(), Fixed(1.0), BaselineGate(), strategy, limits)
-    return Parts(GENERATOR, sut, SimpleNamespace(id="judge"), None, renderer, engine)
+    return Parts(GENERATOR, sut, SimpleNamespace(id="judge"), None, renderer, engine, ScriptedAppraiser.columns)
 
 
 def toy_config(setup):
@@ -70,6 +70,7 @@ def toy_config(setup):
         sources_per_class=8,
         classes=None,
         first_z_seed=0,
+        z_seed_stride=0,
         part_size=setup.part_size,
         workers=1,
         max_queries=setup.budget,
@@ -85,7 +86,7 @@ def search(run_dir, setup, stop_after=None):
     """One process of a run, stopped by a signal after some records; None = not stopped."""
     cfg = toy_config(setup)
     saved = records.recover_records(run_dir)
-    sources = shard_of(make_sources(cfg.search, GENERATOR.num_classes), setup.shard)
+    sources = shard_of(make_sources(cfg, GENERATOR.num_classes), setup.shard)
     searched = searched_records(cfg, RunFolder(run_dir), toy_parts(setup), sources, saved)
     count = 0
     for count, _ in enumerate(searched, 1):
@@ -174,7 +175,7 @@ def test_ten_thousand_sources_are_never_more_than_a_hundred_at_a_time():
 
 def test_records_of_another_process_are_noticed(tmp_path):
     found = search(tmp_path, Setup())
-    records.write_part(tmp_path, 1, found[:1])
+    records.write_part(tmp_path, 1, found[:1], ScriptedAppraiser.columns)
     sources = [records.source_of(record) for record in found]
     with pytest.raises(LatregError, match=r"expected 24 records in .*, got 25: another process"):
         read_in_order(tmp_path, sources, len(found))
