@@ -501,7 +501,7 @@ def keep_sources(saved: DictConfig) -> DictConfig:
 
 
 @cache
-def _settings(*made_elsewhere: type[Any]) -> dict[str, Setting]:
+def _settings(made_elsewhere: tuple[type[Any], ...]) -> dict[str, Setting]:
     return declared_in(Config, RESULT, STAGES_THAT_GO_ON, made_elsewhere)
 
 
@@ -512,7 +512,7 @@ def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
     """
     made_elsewhere: list[type[Any]] = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
     made_elsewhere += [OwnClassifierConfig] * ("kind" in config.get("classifier", {}))
-    known = _settings(*made_elsewhere)
+    known = _settings(tuple(made_elsewhere))
     while key and key not in known:
         key = key.rpartition(".")[0]
     declared = known.get(key, Setting(RESULT, STAGES_THAT_GO_ON))
