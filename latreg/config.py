@@ -264,6 +264,20 @@ class CallableClassifierConfig(OwnClassifierConfig):
 
 
 @dataclass
+class LiveModuleConfig(OwnClassifierConfig):
+    """A torch.nn.Module of a Python session, handed to latreg.search; `network` names its class."""
+
+    kind: str = setting("live_module", choices=("live_module",))
+
+
+@dataclass
+class LiveFunctionConfig(CallableClassifierConfig):
+    """A function of a Python session that no other process can import, handed to latreg.search."""
+
+    kind: str = setting("live_function", choices=("live_function",))
+
+
+@dataclass
 class TruncationConfig:
     """Latent regularization of sources and partners."""
 
@@ -368,6 +382,8 @@ class SearchConfig:
     # None = all.
     classes: list[int] | None = setting(None, low=0, of="classes", shortest=1, distinct=True, purpose=SOURCES)
     first_z_seed: int = setting(0, low=0, high=LAST_SEED, purpose=SOURCES)
+    # Added to it for each run_seed, which so draws its own sources; 0 = all draw the same.
+    z_seed_stride: int = setting(2**25, low=0, high=LAST_SEED, purpose=SOURCES)
     # Further sources that are chosen: accepted and uncertain without truncation.
     uncertain_per_class: int = setting(0, low=0, high=MANY, purpose=SOURCES)
     # The baseline gate: argmax is c, p[c] and margin at least these.
@@ -448,6 +464,8 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
     HuggingFaceClassifierConfig,
     TimmClassifierConfig,
     CallableClassifierConfig,
+    LiveModuleConfig,
+    LiveFunctionConfig,
 )
 
 
@@ -468,6 +486,19 @@ def register() -> None:
     store.store(group="strategy", name="random_schema", node=RandomConfig)
     store.store(group="strategy", name="mixing_schema", node=MixingConfig)
     store.store(group="strategy", name="hunt_schema", node=HuntConfig)
+
+
+def first_z_seed_of(config: Config) -> int:
+    """Where the drawn sources of a search begin."""
+    return config.search.first_z_seed + config.run_seed * config.search.z_seed_stride
+
+
+def keep_sources(saved: DictConfig) -> DictConfig:
+    """A saved configuration; one from when all run_seeds searched the same sources gets the setting that says so."""
+    search = saved.get("search")
+    if isinstance(search, DictConfig) and saved.get("run_seed") and "z_seed_stride" not in search:
+        search.z_seed_stride = 0
+    return saved
 
 
 @cache
@@ -574,6 +605,7 @@ def load_run_config(run_dir: Path) -> Config:
         saved = OmegaConf.load(path)
         if not isinstance(saved, DictConfig):
             raise LatregError("it holds no settings")
+        saved = keep_sources(saved)
         return typed(cast(DictConfig, OmegaConf.merge(_schema_of(saved), saved)))
     except (OmegaConfBaseException, HydraException, YAMLError, LatregError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {error}") from error

@@ -47,7 +47,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     cfg = load_run_config(run_dirs[0])
     found = _gather(run_dirs)
     labelled = read_sources(run_dirs[0])
-    sources = labelled or make_sources(cfg.search, len(cfg.dataset.class_names))
+    sources = labelled or make_sources(cfg, len(cfg.dataset.class_names))
     missing = [source for source in sources if source not in found]
     if missing:
         raise LatregError(

@@ -36,8 +36,7 @@ def _describe(settings: DictConfig, group: str) -> None:
     description = weights.read_description(weights.resolve(settings.weights, f"{group}.weights"))
     if description.get("kind") != group:
         return
-    network = _network(description)
-    recipe = cast(dict[str, Any], OmegaConf.to_container(settings))
+    network, recipe = _network(description), cast(dict[str, Any], OmegaConf.to_container(settings))
     if network != {key: recipe[key] for key in network}:
         log.info(
             f"{group}={settings.name} is a recipe for training; the weights {settings.weights} hold another network, "

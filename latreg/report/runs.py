@@ -1,6 +1,7 @@
 """Finished searches as they lie on disk: which cell of the study each belongs to, and its rows without images."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -122,6 +123,10 @@ class Study:
     chosen: Mapping[Cell, Rows]  # of chosen ones
     notes: Sequence[str]
 
+    def repetitions(self, cell: Cell) -> list[int]:
+        """The run_seeds of a cell's runs."""
+        return sorted({run.config.get("run_seed", 0) for run in self.runs if run.cell == cell})
+
     def rows(self, cell: Cell, stratum: str = "all") -> Rows:
         """The rows of a cell in a stratum; `all` are the drawn sources."""
         if stratum == CHOSEN:
@@ -156,7 +161,8 @@ def read_study(paths: Sequence[Path]) -> Study:
     ordered = sorted({run.cell for run in runs}, key=lambda cell: cell.order)
     found = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}
     cells, chosen = ({cell: rows.where(rows.chosen == flag) for cell, rows in found.items()} for flag in (0, 1))
-    return Study(runs, cells, chosen, notes + _other_sources(cells))
+    study = Study(runs, cells, chosen, notes + _other_sources(cells))
+    return replace(study, notes=[*study.notes, *_repeated(study)])
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -202,12 +208,18 @@ def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], numb
     try:
         cell = Cell.of(config)
         metrics = json.loads((folder / "metrics.json").read_text())
-        rows = read_rows(folder, number, config["search"].get("first_z_seed", 0))
+        rows = read_rows(folder, number, _first_z_seed(config))
     except KeyError as error:
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
     except (OSError, ValueError) as error:
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
     return Run(folder, cell, config, status, metrics, status.get("command") or "", rows)
+
+
+def _first_z_seed(config: Mapping[str, Any]) -> int:
+    search = config["search"]
+    first: int = search.get("first_z_seed", 0) + config.get("run_seed", 0) * search.get("z_seed_stride", 0)
+    return first
 
 
 # ---- runs that differ
@@ -220,7 +232,15 @@ def _settings(run: Run) -> dict[str, Any]:
         for key, value in flatten(run.config, ".").items()
         if not purpose_in(key, run.config).free_in_repetitions
     }
+    flat |= _own_run_seed(run.config)
     return flat | {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
+
+
+def _own_run_seed(config: Mapping[str, Any]) -> dict[str, str]:
+    """Runs of several run_seeds are alike if each draws its own sources with it, and its partners too."""
+    own, partners = config.get("run_seed", 0), config["strategy"].get("run_seed")
+    names = {} if config["search"].get("z_seed_stride") == 0 else {"run_seed": "any"}
+    return names | ({"strategy.run_seed": "run_seed"} if partners in (own, None) else {})
 
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -279,6 +299,16 @@ def _pooled(runs: Sequence[Run]) -> Rows:
                 drawn[source] = run
         parts.append(run.rows.where(kept))
     return Rows.joined(parts)
+
+
+def _repeated(study: Study) -> list[str]:
+    """A note for each data set and set of run_seeds that cells of it pool."""
+    pooled = Counter((cell.dataset, tuple(study.repetitions(cell))) for cell in study.cells)
+    return [
+        f"Cells of {dataset} that pool the repetitions run_seed {', '.join(map(str, seeds))}: {cells}."
+        for (dataset, seeds), cells in pooled.items()
+        if len(seeds) > 1
+    ]
 
 
 def _other_sources(cells: Mapping[Cell, Rows]) -> list[str]:

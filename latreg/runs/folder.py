@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from latreg.config import one_line, purpose_in, with_defaults
+from latreg.config import keep_sources, one_line, purpose_in, with_defaults
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.runs.files import replacing, writing
 from latreg.runs.provenance import command_line, versions
@@ -29,12 +29,17 @@ PROBE_BYTES = 2**14  # about what config.yaml, status.json and the files of Hydr
 class RunFolder:
     """Writes config.yaml, status.json and metrics.json of a run, each whole or not at all.
 
+    Args:
+        path: of the folder.
+        command: what the run was started with; None = the command line of this job.
+
     Raises:
         LatregError: the folder cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, command: str | None = None) -> None:
         self.path = path
+        self._command = command
         self.resumed: dict[str, Any] = {}  # the status of the run that is resumed, {} where there is none
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
@@ -79,7 +84,7 @@ class RunFolder:
             started=_now(),
             versions=versions(),
             git_commit=_git_commit(),
-            command=command_line(),
+            command=self._command or command_line(),
             weights={},
         )
 
@@ -180,7 +185,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(path)))
+        return cast(dict[str, Any], OmegaConf.to_container(keep_sources(cast(DictConfig, OmegaConf.load(path)))))
     except (OmegaConfBaseException, YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise LatregError(f"expected the settings of a run in {path}, but it is damaged: {reason}") from error
