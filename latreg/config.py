@@ -360,7 +360,8 @@ class VAETrainingConfig:
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened ..
+    # And screened ..
+    gates: list[str] = setting(factory=lambda: ["in_distribution", "label_kept"], of="gates", distinct=True)
     more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # .. and these: name: {_target_: .., settings}
     min_ssim: float = setting(0.95, low=-1, high=1)
     max_l2_rel: float = setting(0.2, low=0)
@@ -501,8 +502,8 @@ def keep_sources(saved: DictConfig) -> DictConfig:
 
 
 @cache
-def _settings(made_elsewhere: tuple[type[Any], ...]) -> dict[str, Setting]:
-    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, made_elsewhere)
+def _settings(generator: type[GeneratorConfig], classifier: type[ClassifierConfig]) -> dict[str, Setting]:
+    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, (generator, classifier))
 
 
 def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
@@ -510,9 +511,9 @@ def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
 
     A key that the schema has not got, as old runs have some, is for what its group is for.
     """
-    made_elsewhere: list[type[Any]] = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
-    made_elsewhere += [OwnClassifierConfig] * ("kind" in config.get("classifier", {}))
-    known = _settings(tuple(made_elsewhere))
+    generator = OwnGeneratorConfig if "_target_" in config.get("generator", {}) else GeneratorConfig
+    classifier = OwnClassifierConfig if "kind" in config.get("classifier", {}) else ClassifierConfig
+    known = _settings(generator, classifier)
     while key and key not in known:
         key = key.rpartition(".")[0]
     declared = known.get(key, Setting(RESULT, STAGES_THAT_GO_ON))
@@ -601,7 +602,10 @@ def load_run_config(run_dir: Path) -> Config:
     if not path.is_file():
         raise LatregError(f"expected the folder of a run with a config.yaml, got {run_dir}")
     try:
-        saved = keep_sources(cast(DictConfig, OmegaConf.load(path)))
+        saved = OmegaConf.load(path)
+        if not isinstance(saved, DictConfig):
+            raise LatregError("it holds no settings")
+        saved = keep_sources(saved)
         return typed(cast(DictConfig, OmegaConf.merge(_schema_of(saved), saved)))
     except (OmegaConfBaseException, HydraException, YAMLError, LatregError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {error}") from error
@@ -627,9 +631,10 @@ def _schema_of(saved: DictConfig) -> DictConfig:
     """The schema with the groups' own ones that a saved configuration was made with."""
     register()
     schema = OmegaConf.structured(Config)
-    schema.strategy = ConfigStore.instance().load(f"strategy/{saved.strategy.name}_schema.yaml").node
-    if "_target_" in saved.generator:
+    strategy = OmegaConf.select(saved, "strategy.name")
+    schema.strategy = ConfigStore.instance().load(f"strategy/{strategy}_schema.yaml").node
+    if OmegaConf.select(saved, "generator._target_"):
         schema.generator = OwnGeneratorConfig
-    if kind := saved.classifier.get("kind"):
+    if kind := OmegaConf.select(saved, "classifier.kind"):
         schema.classifier = ConfigStore.instance().load(f"classifier/{kind}_schema.yaml").node
     return cast(DictConfig, schema)
