@@ -220,3 +220,7 @@ class BoundaryRecord:
     screened: bool | None = None
     in_distribution: bool | None = None
     label_kept: bool | None = None
+
+    def confidence(self, probabilities: list[float] | None) -> float | None:
+        """p of the class among the probabilities of one of its images; None where they are not there."""
+        return None if probabilities is None or len(probabilities) <= self.label else probabilities[self.label]

@@ -15,12 +15,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from latreg.config import load_run_config
+from latreg.config import imports_of, load_run_config
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.jobs.assembly import Parts, assemble
-from latreg.runs import records
+from latreg.runs.faults import read_fitting
 from latreg.search.outcome import saved_images
 
 TOLERANCE = 1  # levels of 256: rounding may differ between batch sizes and machines
@@ -31,18 +31,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.replay", description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
-    run_dir = parser.parse_args(arguments).run_dir
+    parser.add_argument(
+        "--trust", action="store_true", help="run the code of a generator or classifier that the run's config.yaml names"
+    )
+    options = parser.parse_args(arguments)
     try:
-        return replay(run_dir)
+        return replay(options.run_dir, options.trust)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def replay(run_dir: Path) -> int:
-    """Verify the boundary pairs of a run and print those that fail, then `verified N of N`; returns 0 if all hold."""
-    parts = assemble(load_run_config(run_dir))
-    pairs = [record for record in records.read_records(run_dir) if record.flipped]
+def replay(run_dir: Path, trust: bool = False) -> int:
+    """Verify the boundary pairs of a run and print those that fail, then `verified N of N`.
+
+    Args:
+        run_dir: of the search.
+        trust: run code that the run's config.yaml names, of a generator or a classifier that is not latreg's.
+
+    Returns:
+        0 if all hold, else 1.
+
+    Raises:
+        LatregError: the folder is none of a run, is damaged or has other weights by now, or names code while `trust`
+            is off.
+    """
+    cfg = load_run_config(run_dir)
+    if (named := imports_of(cfg)) and not trust:
+        raise LatregError(
+            f"replaying {run_dir} runs code that is not latreg's ({', '.join(named)}): give --trust if you know it"
+        )
+    pairs = [record for record in read_fitting(run_dir, cfg.dataset) if record.flipped]
+    parts = assemble(cfg)
+    check_recipes(run_dir, pairs, parts)
     check_weights(run_dir, pairs, parts)
     verified = 0
     for first in range(0, len(pairs), BATCH):
@@ -53,6 +74,19 @@ def replay(run_dir: Path) -> int:
                 print(f"class {record.label}, z_seed {record.z_seed}: {problem}")
     print(f"verified {verified} of {len(pairs)}")
     return 0 if verified == len(pairs) else 1
+
+
+def check_recipes(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:
+    """Refuse rows that no search of these networks writes."""
+    layers = range(parts.generator.num_ws)
+    for pair in pairs:
+        answers = (p for p in (pair.last_probabilities, pair.first_probabilities) if p is not None)
+        whole = pair.source_image is not None and all(answers)
+        if not whole or not set(pair.layers or ()) <= set(layers):
+            raise LatregError(
+                f"expected pairs with images, answers and layers 0 .. {len(layers) - 1} in {run_dir}, but that of "
+                f"class {pair.label}, z_seed {pair.z_seed} is none"
+            )
 
 
 def check_weights(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from latreg.compute.memory import keep_freed_memory
-from latreg.config import Config
+from latreg.config import Config, check_names
 from latreg.data.splits import complete
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.measures import metrics
@@ -46,6 +46,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
         raise LatregError(f"{sorted(missing)[0]} must be given, but has no value")
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
+    check_names(config)
     stage = _stage(config.stage)
     _catch_sigterm()
     keep_freed_memory()

@@ -111,17 +111,23 @@ _KNOWN = set(metrics.summarize([])) - {"diversity", "seconds", "queries_per_seco
 
 
 def _measured(run: Run, stratum: str) -> Row:
-    values: Mapping[str, Any] = run.metrics if stratum == "all" else run.metrics.get("strata", {}).get(stratum, {})
+    values: Any = run.metrics
+    for name in () if stratum == "all" else ("strata", stratum):
+        values = values.get(name) if isinstance(values, Mapping) else None
     row: Row = {}
-    for name, value in values.items():
+    for name, value in values.items() if isinstance(values, Mapping) else ():
         if name in _KNOWN:
             continue
         if name.endswith("_ci95"):
-            low, high = value or (None, None)
+            low, high = value if _is_interval(value) else (None, None)
             row |= {name.replace("_ci95", "_low"): low, name.replace("_ci95", "_high"): high}
         elif value is None or isinstance(value, int | float):
             row[name] = value
     return row
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
 
 
 def budget_rows(study: Study) -> list[Row]:

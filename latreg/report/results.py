@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from latreg.errors import LatregError
-from latreg.runs.files import replacing
+from latreg.names import check_name
+from latreg.runs.files import MAX_JSON, read_json, replacing
 
 VERSION = 1  # of the tables; count up when they change
 CHOSEN = "chosen"  # the sources that were chosen because the SUT is not sure of them; all others were drawn
@@ -73,11 +74,23 @@ def read(folder: Path) -> Results:
     for name in _NAMES:
         path = _path(folder, name)
         try:
-            text = path.read_text()
-            tables[name] = _from_json(text, path) if name in _JSON else _from_csv(text)
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            tables[name] = _from_json(path) if name in _JSON else _from_csv(path)
+        except (OSError, ValueError, csv.Error) as error:
             raise LatregError(f"expected the results of a study in {folder}, but {path.name}: {error}") from error
-    return Results(**tables)
+    results = Results(**tables)
+    try:
+        _check(results)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise LatregError(f"expected the results of a study in {folder}, but they are damaged: {error!r}") from error
+    return results
+
+
+def _check(results: Results) -> None:
+    """Refuse names of data sets that would lead figures out of their folder."""
+    rows = (row for name in _NAMES if name != "study" for row in getattr(results, name))
+    found = {row["dataset"] for row in rows if "dataset" in row}
+    for name in (*results.study["datasets"].keys(), *found):
+        check_name("dataset", name)
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -88,12 +101,16 @@ def _to_json(name: str, content: Any) -> str:
     return json.dumps({"version": VERSION, name: _rounded(content)}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _from_json(text: str, path: Path) -> Any:
-    document = json.loads(text)
+def _from_json(path: Path) -> Any:
+    document = read_json(path)
     version = document.get("version") if isinstance(document, dict) else None
     if version != VERSION:
         raise LatregError(f"expected results of version {VERSION} in {path}, got version {version}")
-    return document[path.stem]
+    content = document.get(path.stem)
+    rows = [content] if path.stem == "study" else content
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LatregError(f"expected rows of {path.stem} in {path}, got something else")
+    return content
 
 
 def _rounded(value: Any) -> Any:
@@ -114,7 +131,10 @@ def _to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def _from_csv(text: str) -> Table:
+def _from_csv(path: Path) -> Table:
+    if (size := path.stat().st_size) > MAX_JSON:
+        raise LatregError(f"it must have at most {MAX_JSON} bytes, got {size}")
+    text = path.read_text(encoding="utf-8")
     rows = csv.DictReader(io.StringIO(text))
     return [{name: (cell or None) if name in TEXT else _parse(cell) for name, cell in row.items()} for row in rows]
 

@@ -1,6 +1,5 @@
 """Finished searches as they lie on disk: which cell of the study each belongs to, and its rows without images."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,8 +11,10 @@ from numpy.typing import NDArray
 
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
+from latreg.names import check_name
 from latreg.report.results import CHOSEN
 from latreg.runs import records
+from latreg.runs.files import read_json
 from latreg.runs.folder import flatten, read_config, read_status
 
 # Settings that name the cell, or decide which sources are searched and how fast, but not how a source is searched.
@@ -154,8 +155,10 @@ class Run:
     rows: Rows
 
     def records(self, numbers: Sequence[int]) -> list[BoundaryRecord]:
-        """Rows with their images."""
-        return records.read_rows(self.path, numbers)
+        """Rows with their images, which must be of the size that the configuration says."""
+        side, channels = (self.config["dataset"].get(key) for key in ("resolution", "channels"))
+        known = isinstance(side, int) and isinstance(channels, int)
+        return records.read_rows(self.path, numbers, (channels, side, side) if known else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +238,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 def _left_out(config: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
     if config.get("stage", "search") != "search":
-        return f"is no search but a {config['stage']}"
+        return f"is no search but a {str(config['stage'])[:100]}"
     if not config:
         return "has no config.yaml"
     if (state := status.get("state")) != "done":
@@ -246,21 +249,54 @@ def _left_out(config: Mapping[str, Any], status: Mapping[str, Any]) -> str | Non
 def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], number: int) -> Run:
     try:
         cell = _cell_of(config)
-        metrics = json.loads((folder / "metrics.json").read_text())
-        rows = read_rows(folder, number, config["search"].get("first_z_seed", 0))
+        _check_used(config)
+        first_z_seed = _typed(config, "search", "first_z_seed", int) if "first_z_seed" in config["search"] else 0
     except KeyError as error:
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
-    except (OSError, ValueError) as error:
+    except LatregError as error:
+        raise LatregError(f"expected the configuration of a search in {folder}, but {error}") from error
+    try:
+        metrics = read_json(folder / "metrics.json")
+    except LatregError as error:
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
+    if not isinstance(metrics, dict):
+        raise LatregError(f"expected the metrics.json of a finished search in {folder}, but it has no names")
+    rows = read_rows(folder, number, first_z_seed)
+    _check_rows(rows, len(config["dataset"]["class_names"]), folder)
     return Run(folder, cell, config, status, metrics, status.get("command") or "", rows)
 
 
 def _cell_of(config: Mapping[str, Any]) -> Cell:
-    truncation = config["truncation"]
-    mode = truncation["mode"]
-    psi = {"none": 1.0, "adaptive": None}.get(mode, truncation.get("psi"))
-    name = truncation["direction"] if mode == "adaptive" else mode
-    return Cell(config["dataset"]["name"], config["strategy"]["name"], name, psi, truncation["center"])
+    mode = _typed(config, "truncation", "mode", str)
+    psi = {"none": 1.0, "adaptive": None}.get(mode, config["truncation"].get("psi"))
+    if psi is not None and not isinstance(psi, int | float):
+        raise LatregError(f"truncation.psi must be a number, got {str(psi)[:100]}")
+    name = _typed(config, "truncation", "direction", str) if mode == "adaptive" else mode
+    dataset, strategy = (check_name(f"{group}.name", config[group]["name"]) for group in ("dataset", "strategy"))
+    return Cell(dataset, strategy, name, psi, _typed(config, "truncation", "center", str))
+
+
+def _check_used(config: Mapping[str, Any]) -> None:
+    """Refuse other types than those of the schema in what a report shows."""
+    _typed(config, "search", "max_queries_per_source", int)
+    for group, key in (("dataset", "class_names"), ("validity", "gates")):
+        if not all(isinstance(name, str) for name in _typed(config, group, key, list)):
+            raise LatregError(f"{group}.{key} must be a list of names")
+
+
+def _typed(config: Mapping[str, Any], group: str, key: str, kind: type) -> Any:
+    value = config[group][key]
+    if not isinstance(value, kind):
+        raise LatregError(f"{group}.{key} must be of type {kind.__name__}, got {str(value)[:100]}")
+    return value
+
+
+def _check_rows(rows: Rows, classes: int, folder: Path) -> None:
+    """Refuse rows of other classes than the run's, and flips without an answer."""
+    flips = rows.where(rows.flipped == 1)
+    labels = np.concatenate([rows.label, flips.predicted])
+    if not ((labels >= 0) & (labels < classes)).all():
+        raise LatregError(f"expected records of the {classes} classes that config.yaml names in {folder}, got others")
 
 
 # ---- runs that differ
