@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m latreg.replay", description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
     parser.add_argument(
-        "--trust", action="store_true", help="run the code of a generator or classifier that the run's config.yaml names"
+        "--trust", action="store_true", help="run the code of a generator or classifier that the run names"
     )
     options = parser.parse_args(arguments)
     try:

@@ -36,6 +36,7 @@ f32 = np.float32
 R, R2 = f32(0.5**0.5), f32(2**0.5)
 
 _compiled = njit(nogil=True, error_model="numpy", fastmath={"contract"})
+_inlined = njit(nogil=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
 
 
 def _kept(function: Callable[..., None]) -> Callable[..., None]:
@@ -52,7 +53,9 @@ def _kept(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @_kept
-def same(x: Array, scale: Array, weights: Array, bias: Array, at_once: int, first: int, end: int, y: Array) -> None:
+def same(
+    x: Array, scale: Array, weights: Array, bias: Array, tiles_at_once: int, first: int, end: int, y: Array
+) -> None:
     """A convolution with zeros around the maps.
 
     Args:
@@ -60,12 +63,13 @@ def same(x: Array, scale: Array, weights: Array, bias: Array, at_once: int, firs
         scale: of its channels, (N, I).
         weights: of the 36 pairs of points.
         bias: (O,).
-        at_once: images whose points are in memory at a time.
+        tiles_at_once: whose points are in memory; those of one image at least.
         first, end: the images to convolve.
         y: where the results go, (N, H, W, O).
     """
     _, height, width, inputs = x.shape
     tiles = _tiles(height) * _tiles(width)
+    at_once = max(tiles_at_once // tiles, 1)
     for n in range(first, end, at_once):
         stop = min(n + at_once, end)
         points = _rows((stop - n) * tiles, inputs, SAME_POINTS, SAME_POINTS)
@@ -79,7 +83,7 @@ def upsampling(
     scale: Array,
     weights: tuple[Array, Array, Array, Array, Array, Array],
     taps: Array,
-    at_once: int,
+    tiles_at_once: int,
     first: int,
     end: int,
     y: Array,
@@ -93,12 +97,13 @@ def upsampling(
             rows and even columns, of 5; for odd ones, of 1; for the last row and the last column, three times as many
             outputs as there are, of 1.
         taps: of the filter, (4,), the same along both axes.
-        at_once: images whose points are in memory at a time.
+        tiles_at_once: whose points are in memory; those of one image at least.
         first, end: the images to convolve.
         y: where the results go, (N, 2 H, 2 W, O).
     """
     _, height, width, inputs = x.shape
     tiles = _tiles(height) * _tiles(width)
+    at_once = max(tiles_at_once // tiles, 1)
     for n in range(first, end, at_once):
         stop = min(n + at_once, end)
         count = (stop - n) * tiles
@@ -313,9 +318,7 @@ def _load(x: Array, scale: Array, n: int, top: int, lines: Array) -> None:
             for t in range(lines.shape[2]):
                 w = TILE * t + j - 1
                 if 0 <= w < width:
-                    pixel, target = x[n, top + r, w], lines[r, j, t]
-                    for c in range(len(target)):
-                        target[c] = pixel[c] * factors[c]
+                    _multiply(x[n, top + r, w], factors, lines[r, j, t])
 
 
 @_compiled
@@ -325,13 +328,9 @@ def _take_last(x: Array, scale: Array, first: int, end: int, bottom: Array, righ
     for n in range(first, end):
         factors = scale[n]
         for w in range(width):
-            pixel, target = x[n, height - 1, w], bottom[0, 0, (n - first) * width + w]
-            for c in range(len(target)):
-                target[c] = pixel[c] * factors[c]
+            _multiply(x[n, height - 1, w], factors, bottom[0, 0, (n - first) * width + w])
         for h in range(height):
-            pixel, target = x[n, h, width - 1], right[0, 0, (n - first) * height + h]
-            for c in range(len(target)):
-                target[c] = pixel[c] * factors[c]
+            _multiply(x[n, h, width - 1], factors, right[0, 0, (n - first) * height + h])
 
 
 @_compiled
@@ -390,9 +389,7 @@ def _to_pixels(source: Array, start: int, place: int, tile: int, size: int, targ
     for j in range(1, TILE + 1):
         begin = start + (j % TILE) * place + (j // TILE) * tile
         goal = at + (j - 1) * step
-        pixels, copy = source[begin:], target[goal:]
-        for c in range(size):
-            copy[c] = pixels[c]
+        _copy(source[begin:], target[goal : goal + size])
 
 
 # ---- Products to feature maps
@@ -419,9 +416,7 @@ def _join_same(products: Array, bias: Array, first: int, end: int, y: Array) -> 
             for k in range(min(TILE, height - TILE * i)):
                 for j in range(TILE):
                     for t in range((width - j + TILE - 1) // TILE):
-                        pixel, target = lines[k, j, t], y[n, TILE * i + k, TILE * t + j]
-                        for c in range(len(target)):
-                            target[c] = pixel[c] + bias[c]
+                        _add(lines[k, j, t], bias, y[n, TILE * i + k, TILE * t + j])
 
 
 @_compiled
@@ -466,18 +461,14 @@ def _join_upsampling(
             for k in range(TILE):
                 for j in range(TILE):
                     place = k * TILE + j
-                    pixels, target = flat_oo[place * step + at :], flat_lines[place * size :]
-                    for c in range(size):
-                        target[c] = pixels[c]
+                    _copy(flat_oo[place * step + at :], flat_lines[place * size : (place + 1) * size])
             _spread(lines, doubled, top + 1, 2)
         _put_last(bottom, right, n - first, doubled)
         for h in range(height):
             _filter(doubled.reshape(-1), h * len(filtered), len(filtered), taps, filtered)
             _filter(filtered, 0, channels, taps, row)
             for w in range(width):
-                pixel, target = row[w * channels :], y[n, h, w]
-                for c in range(len(target)):
-                    target[c] = pixel[c]
+                _copy(row[w * channels :], y[n, h, w])
 
 
 @_compiled
@@ -487,9 +478,7 @@ def _spread(lines: Array, doubled: Array, top: int, left: int) -> None:
         row = doubled[top + 2 * k]
         for j in range(TILE):
             for t in range(lines.shape[2]):
-                pixel, target = lines[k, j, t], row[left + 2 * (TILE * t + j)]
-                for c in range(len(target)):
-                    target[c] = pixel[c]
+                _copy(lines[k, j, t], row[left + 2 * (TILE * t + j)])
 
 
 @_compiled
@@ -506,16 +495,15 @@ def _put_last(bottom: Array, right: Array, n: int, doubled: Array) -> None:
     row, last = doubled[2 * height + 1].reshape(-1), 2 * width + 1
     row[:] = f32(0)
     for w in range(width):
-        products, target = bottom[0, 0, n * width + w], row[(2 * w + 1) * channels :]
-        for c in range(len(products)):
-            target[c] += products[c]
+        start = (2 * w + 1) * channels
+        target = row[start : start + 3 * channels]
+        _add(bottom[0, 0, n * width + w], target, target)
     doubled[1 : 2 * height + 1, last] = f32(0)
     for h in range(height):
         products = right[0, 0, n * height + h].reshape(-1, channels)
         for k in range(3 if h < height - 1 else 2):  # the corner is done
-            product, target = products[k], doubled[2 * h + 1 + k, last]
-            for c in range(channels):
-                target[c] += product[c]
+            target = doubled[2 * h + 1 + k, last]
+            _add(products[k], target, target)
 
 
 @_compiled
@@ -554,3 +542,24 @@ def _filter(source: Array, start: int, step: int, taps: Array, target: Array) ->
     t0, t1, t2, t3 = taps[0], taps[1], taps[2], taps[3]
     for c in range(len(target)):
         target[c] = (t0 * x0[c] + t3 * x3[c]) + (t1 * x1[c] + t2 * x2[c])
+
+
+# ---- Vectors, as long as the target
+
+
+@_inlined
+def _copy(x: Array, target: Array) -> None:
+    for c in range(len(target)):
+        target[c] = x[c]
+
+
+@_inlined
+def _add(x: Array, y: Array, target: Array) -> None:
+    for c in range(len(target)):
+        target[c] = x[c] + y[c]
+
+
+@_inlined
+def _multiply(x: Array, y: Array, target: Array) -> None:
+    for c in range(len(target)):
+        target[c] = x[c] * y[c]

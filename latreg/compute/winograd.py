@@ -138,9 +138,7 @@ def _check(x: Tensor, scale: Tensor, inputs: int) -> None:
 
 def _run(kernel: Callable[..., None], x: Tensor, scale: Tensor, weights: object, rest: Array, y: Tensor) -> None:
     """Convolve all images, with as many threads as torch has."""
-    tiles = -(-x.shape[1] // TILE) * -(-x.shape[2] // TILE)
-    at_once = max(TILES_AT_ONCE // tiles, 1)
-    arguments = _array(x), _array(scale), weights, rest, at_once
+    arguments = _array(x), _array(scale), weights, rest, TILES_AT_ONCE
     threads = min(torch.get_num_threads(), len(x))
     if threads <= 1:
         kernel(*arguments, 0, len(x), y.numpy())
