@@ -93,7 +93,7 @@ def make_naive(case: Case, workload: Workload) -> NaiveSearch:
 
 def make_engine(case: Case, workload: Workload) -> Engine:
     """latreg's own, with an empty memory."""
-    renderer = Renderer(case.generator, workload.center, None, case.chunk, workload.strategy.layer_sets)
+    renderer = Renderer(case.generator, workload.center, None, case.chunk, workload.strategy.mixed_layers)
     limits = Limits(max_queries_per_source=workload.max_queries, concurrency=case.concurrency)
     return Engine(renderer, case.sut, screen, Fixed(1.0), BaselineGate(), workload.strategy, limits)
 

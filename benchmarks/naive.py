@@ -19,9 +19,9 @@ from latreg.classifier.networks import Classifier
 from latreg.data.images import quantize, to_unit
 from latreg.generator.layers import SynthesisLayer, ToRGBLayer
 from latreg.generator.networks import GeneratorNetwork, SynthesisBlock, SynthesisNetwork
-from latreg.interfaces import Appraisal, BoundaryPair, Evaluation, Proposal, Source, Strategy
+from latreg.interfaces import Evaluation, Proposal, Source, Strategy
 from latreg.search.criteria import BaselineGate
-from latreg.search.engine import Appraise, SourceSearch
+from latreg.search.engine import Appraiser, SourceSearch
 from latreg.search.latent import layer_mask, mix, truncate
 from latreg.search.recipes import partner_of
 from latreg.search.truncation import Truncation
@@ -39,7 +39,7 @@ class NaiveSearch:
         self,
         network: GeneratorNetwork,
         classifier: Classifier,
-        appraise: Appraise,
+        appraise: Appraiser,
         truncation: Truncation,
         strategy: Strategy,
         max_queries: int,
@@ -62,13 +62,10 @@ class NaiveSearch:
             search = SourceSearch(source, self.max_queries)
             search.begin(self.truncation, BaselineGate(), self.strategy)
             while not search.done:
-                if isinstance(search.ask, Appraisal):
-                    search.tell(self.appraise([search.ask])[0])
-                elif isinstance(search.ask, BoundaryPair):
-                    start = search.start or search.ask.first
-                    search.tell(self.appraise([Appraisal(start, search.ask.first)])[0])
+                if search.ask.appraisal:
+                    search.tell(self.appraise([search.ask.appraisal])[0])
                 else:
-                    search.tell([self.evaluate(source, proposal) for proposal in search.ask])
+                    search.tell([self.evaluate(source, proposal) for proposal in search.ask.proposals])
             yield search
 
     @torch.no_grad()

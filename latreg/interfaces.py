@@ -5,10 +5,11 @@ Images between parts are float32 in [0, 1], NCHW; what is saved and shown to the
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Generator as Coroutine
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
@@ -142,24 +143,74 @@ class Appraisal:
     candidate: Evaluation
 
 
-# A search asks by yielding and is told by what the yield returns:
-#   proposals   -> their evaluations, one query each
-#   a pair      -> its verdict (the engine keeps the best pair of a source)
-#   an appraisal-> its verdict, without a query
-# Annotating the three as one union keeps strategies plain code; `query` and friends in search/protocol.py type them.
-Ask = Sequence[Proposal] | BoundaryPair | Appraisal
+class Ask:
+    """What a search yields: a question, with what it costs. The helpers of search/protocol.py make them.
+
+    Attributes:
+        proposals: images to be shown to the SUT; the answer is their evaluations.
+        appraisal: an image to be appraised; the answer is its verdict. None = there are proposals.
+        pair: the boundary pair that the appraisal is about, which the engine keeps if it is the source's best one.
+    """
+
+    proposals: Sequence[Proposal] = ()
+    appraisal: Appraisal | None = None
+    pair: BoundaryPair | None = None
+
+    @property
+    def cost(self) -> int:
+        """In queries."""
+        return len(self.proposals)
+
+
+@dataclass(frozen=True, eq=False)
+class Query(Ask):
+    """What does the SUT say about these images?"""
+
+    proposals: Sequence[Proposal] = field()  # field() = without the default of Ask
+
+
+@dataclass(frozen=True, eq=False)
+class Appraise(Ask):
+    """Is this image valid?"""
+
+    appraisal: Appraisal = field()
+
+
+@dataclass(frozen=True, eq=False)
+class Report(Ask):
+    """Is the first image of this boundary pair valid?"""
+
+    appraisal: Appraisal = field()
+    pair: BoundaryPair = field()
+
+
 Tell = list[Evaluation] | Verdict
 
 
 class Strategy(Protocol):
-    """A search over one source, written as a coroutine. The engine runs many at once, so it must not keep state."""
+    """A search over one source, written as a coroutine. The engine runs many at once, so it must not keep state.
 
-    needs_accepted: bool  # False = also run on sources that fail the baseline gate
-    layer_sets: Sequence[Sequence[int]]  # layers that its mixtures replace, () = it does not mix
+    A strategy derives from this class, which holds what most of them have in common.
+    """
 
+    needs_accepted: bool = True  # False = also run on sources that fail the baseline gate
+
+    @property
+    def mixed_layers(self) -> Sequence[Sequence[int]]:
+        """Sets of layers that its mixtures replace, () = it does not mix. Only the speed depends on it."""
+        return ()
+
+    def prepared(self, num_ws: int) -> Self:
+        """The strategy as it is run with a generator of num_ws layers.
+
+        Raises:
+            LatregError: its settings do not fit each other or the generator.
+        """
+        return self
+
+    @abstractmethod
     def search(self, source: Source, start: Evaluation) -> Coroutine[Ask, Tell, None]:
         """Ask from the evaluated source on; return when there is nothing more to try."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,13 @@
 """Builds the parts of a search from its configuration."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from hydra.utils import instantiate
 
 from latreg.classifier.adapters import load_classifier
 from latreg.compute.device import CHUNK, make_device
-from latreg.config import Config, MixingConfig, OwnGeneratorConfig, SearchConfig, StrategyConfig
+from latreg.config import Config, OwnGeneratorConfig, SearchConfig, StrategyConfig
 from latreg.errors import LatregError
 from latreg.generator.own import load_own_generator
 from latreg.generator.pretrained import load_generator
@@ -61,14 +61,14 @@ def assemble(cfg: Config) -> Parts:
     device = make_device(cfg.device)
     generator = make_generator(cfg, device)
     check_search(cfg, generator)
-    strategy: Strategy = instantiate(with_all_layers(cfg.strategy, generator.num_ws), _convert_="all")
+    strategy = make_strategy(cfg.strategy, generator.num_ws)
     sut = load_classifier(cfg.classifier, cfg.dataset, device)
     judge, vae = load_judge(cfg, device), load_vae(cfg, device)
     if judge and sut.id in (member.id for member in judge.members):
         raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
     check_guides(guides_of(cfg), judge.members if judge else [], sut)
     chunk = cfg.search.chunk or suitable_chunk(generator)
-    renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.layer_sets)
+    renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.mixed_layers)
     engine = Engine(
         renderer,
         sut,
@@ -92,11 +92,10 @@ def make_generator(cfg: Config, device: torch.device) -> Generator:
     return load_generator(cfg.generator, cfg.dataset, device)
 
 
-def with_all_layers(strategy: StrategyConfig, num_ws: int) -> StrategyConfig:
-    """The same, but with all layers of the generator in the place of empty sets of layers."""
-    if not isinstance(strategy, MixingConfig):
-        return strategy
-    return replace(strategy, layer_sets=[layers or list(range(num_ws)) for layers in strategy.layer_sets])
+def make_strategy(cfg: StrategyConfig, num_ws: int) -> Strategy:
+    """The strategy that the configuration names, for a generator of num_ws layers."""
+    strategy: Strategy = instantiate(cfg, _convert_="all")
+    return strategy.prepared(num_ws)
 
 
 def suitable_chunk(generator: Generator) -> int:

@@ -33,19 +33,16 @@ def check_search(cfg: Config, generator: Generator) -> None:
         raise LatregError(f"search.first_z_seed must be within 0 .. 2^32, got {search.first_z_seed}")
     if search.uncertain_per_class:
         check_chosen(search, generator)
-    check_strategy(cfg.strategy, generator.num_ws)
+    check_strategy(cfg.strategy)
 
 
-def check_strategy(strategy: object, num_ws: int) -> None:
+def check_strategy(strategy: object) -> None:
     """Refuse settings of a strategy, those that it has, which are out of range."""
     for key, low in (("partners", 1), ("top_k", 1), ("bisection_steps", 0)):
         if (value := getattr(strategy, key, low)) < low:
             raise LatregError(f"strategy.{key} must be at least {low}, got {value}")
     for psi in getattr(strategy, "psi_grid", []):
         check_psi("strategy.psi_grid", psi)
-    for layer in (layer for layers in getattr(strategy, "layer_sets", []) for layer in layers):
-        if not 0 <= layer < num_ws:
-            raise LatregError(f"strategy.layer_sets must name layers 0 .. {num_ws - 1}, got {layer}")
     if (until := getattr(strategy, "until", "valid")) not in ("flipped", "screened", "valid"):
         raise LatregError(f"strategy.until must be flipped, screened or valid, got {until!r}")
     if (finder := getattr(strategy, "root_finder", "itp")) not in ("bisection", "itp"):

@@ -9,13 +9,14 @@ what runs beside it.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import torch
 
 from latreg.compute.batches import ROWS
 from latreg.data.images import to_unit
-from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Source, Strategy, Tell, Verdict
+from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Source, Strategy, Tell, Verdict
 from latreg.search.criteria import BaselineGate
 from latreg.search.protocol import BudgetSpentError, Search
 from latreg.search.recipes import Request
@@ -25,7 +26,7 @@ from latreg.search.truncation import Truncation
 SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
 VERDICTS_AT_ONCE = ROWS  # at least, where there are so many: a judge's batches are filled up to that
 WAITING = 1 / 16  # of the live searches, at most: those that wait fall out of step, which costs shared layers
-Appraise = Callable[[Sequence[Appraisal]], list[Verdict]]
+Appraiser = Callable[[Sequence[Appraisal]], list[Verdict]]
 
 
 @dataclass(eq=False)
@@ -41,7 +42,7 @@ class SourceSearch:
     verdict: Verdict | None = None
     stopped_by_budget: bool = False
     done: bool = False
-    ask: Ask = field(default=())
+    ask: Ask = field(default_factory=Ask)
     _coroutine: Search[None] | None = None
 
     def begin(self, truncation: Truncation, gate: BaselineGate, strategy: Strategy) -> None:
@@ -51,9 +52,8 @@ class SourceSearch:
 
     def tell(self, answer: Tell) -> None:
         """Answer what was asked, and take the next question."""
-        if isinstance(self.ask, BoundaryPair):
-            assert isinstance(answer, Verdict)
-            self._keep_better(self.ask, answer)
+        if self.ask.pair is not None:
+            self._keep_better(self.ask.pair, cast(Verdict, answer))
         self._advance(lambda coroutine: coroutine.send(answer))
 
     def _script(self, truncation: Truncation, gate: BaselineGate, strategy: Strategy) -> Search[None]:
@@ -67,20 +67,16 @@ class SourceSearch:
         assert self._coroutine is not None
         try:
             self.ask = step(self._coroutine)
-            while self.queries + _cost(self.ask) > self.max_queries:
+            while self.queries + self.ask.cost > self.max_queries:
                 self.stopped_by_budget = True
                 self.ask = self._coroutine.throw(BudgetSpentError)
-            self.queries += _cost(self.ask)
+            self.queries += self.ask.cost
         except (StopIteration, BudgetSpentError):
             self.done = True
 
     def _keep_better(self, pair: BoundaryPair, verdict: Verdict) -> None:
         if self.pair is None or self.verdict is None or _worth(pair, verdict) > _worth(self.pair, self.verdict):
             self.pair, self.verdict = pair, verdict
-
-
-def _cost(ask: Ask) -> int:
-    return 0 if isinstance(ask, BoundaryPair | Appraisal) else len(ask)
 
 
 def _worth(pair: BoundaryPair, verdict: Verdict) -> tuple[bool, bool, float]:
@@ -110,7 +106,7 @@ class Engine:
         self,
         renderer: Renderer,
         sut: SUT,
-        appraise: Appraise,
+        appraise: Appraiser,
         truncation: Truncation,
         gate: BaselineGate,
         strategy: Strategy,
@@ -175,13 +171,13 @@ class Engine:
         return left if all(search.done for search in window) else 0
 
     def _round(self, live: list[SourceSearch]) -> None:
-        waiting = [search for search in live if isinstance(search.ask, BoundaryPair | Appraisal)]
-        querying = [search for search in live if not isinstance(search.ask, BoundaryPair | Appraisal)]
+        waiting = [search for search in live if search.ask.appraisal]
+        querying = [search for search in live if not search.ask.appraisal]
         if waiting and len(waiting) >= min(VERDICTS_AT_ONCE, WAITING * len(live)):
-            appraisals = [_as_appraisal(search) for search in waiting]
-            for search, verdict in zip(waiting, self.appraise(appraisals), strict=True):
+            verdicts = self.appraise([search.ask.appraisal for search in waiting if search.ask.appraisal])
+            for search, verdict in zip(waiting, verdicts, strict=True):
                 search.tell(verdict)
-        asked = [[Request(search.source, proposal) for proposal in _proposals(search)] for search in querying]
+        asked = [[Request(search.source, proposal) for proposal in search.ask.proposals] for search in querying]
         answers = iter(self.evaluate([request for requests in asked for request in requests]))
         for search, requests in zip(querying, asked, strict=True):
             search.tell([next(answers) for _ in requests])
@@ -199,15 +195,3 @@ class Engine:
             Evaluation(request.proposal, request.source.label, image.copy(), p)
             for request, image, p in zip(requests, images.cpu().numpy(), probabilities, strict=True)
         ]
-
-
-def _proposals(search: SourceSearch) -> Sequence[Proposal]:
-    assert not isinstance(search.ask, BoundaryPair | Appraisal)
-    return search.ask
-
-
-def _as_appraisal(search: SourceSearch) -> Appraisal:
-    if isinstance(search.ask, Appraisal):
-        return search.ask
-    assert isinstance(search.ask, BoundaryPair)
-    return Appraisal(search.start or search.ask.first, search.ask.first)

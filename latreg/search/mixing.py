@@ -1,17 +1,19 @@
 """Latent code mixing with binary search (arXiv 2602.15552, after Mimicry, arXiv 2408.06258)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
-from latreg.interfaces import Evaluation, Proposal, Source, Verdict
+from latreg.errors import LatregError
+from latreg.interfaces import Evaluation, Proposal, Source, Strategy, Verdict
 from latreg.search.boundary import find_boundary
 from latreg.search.protocol import Search, appraise, query_one, report
 
 
 @dataclass(frozen=True)
-class Mixing:
+class Mixing(Strategy):
     """Put a rival's latent on some layers; where that flips the SUT, search the strength at which it does.
 
     Rivals are the SUT's next best classes. Partners, rivals and layer sets are tried in turn, until a pair is good
@@ -23,7 +25,7 @@ class Mixing:
     mixture is left there. A source that is itself invalid is left at once.
 
     Args:
-        layer_sets: sets of layer numbers below num_ws, in the order of trial.
+        layer_sets: sets of layer numbers below num_ws, in the order of trial; () = all layers.
         partners: partner latents drawn per rival.
         top_k: number of rivals.
         targeted: the mixture must be classified as the rival, not just as another class.
@@ -44,7 +46,16 @@ class Mixing:
     give_up: bool = False
     root_finder: str = "bisection"
     name: str = "mixing"
-    needs_accepted: bool = True
+
+    @property
+    def mixed_layers(self) -> Sequence[Sequence[int]]:
+        return self.layer_sets
+
+    def prepared(self, num_ws: int) -> Self:
+        for layer in (layer for layers in self.layer_sets for layer in layers):
+            if not 0 <= layer < num_ws:
+                raise LatregError(f"strategy.layer_sets must name layers 0 .. {num_ws - 1}, got {layer}")
+        return replace(self, layer_sets=tuple(tuple(layers) or tuple(range(num_ws)) for layers in self.layer_sets))
 
     def search(self, source: Source, start: Evaluation) -> Search[None]:
         def valid(image: Evaluation) -> Search[bool]:
@@ -62,7 +73,7 @@ class Mixing:
             )
             if not self._hit(pair.first):
                 continue
-            verdict = yield from report(pair)
+            verdict = yield from report(start, pair)
             if self._enough(verdict):
                 return
 

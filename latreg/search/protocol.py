@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from typing import TypeVar, cast
 
-from latreg.interfaces import Appraisal, Ask, BoundaryPair, Evaluation, Proposal, Tell, Verdict
+from latreg.interfaces import Appraisal, Appraise, Ask, BoundaryPair, Evaluation, Proposal, Query, Report, Tell, Verdict
 
 T = TypeVar("T")
 Search = Generator[Ask, Tell, T]
@@ -15,7 +15,7 @@ class BudgetSpentError(Exception):
 
 def query(proposals: Sequence[Proposal]) -> Search[list[Evaluation]]:
     """Show images to the SUT; each costs one query."""
-    return cast(list[Evaluation], (yield proposals))
+    return cast(list[Evaluation], (yield Query(proposals)))
 
 
 def query_one(proposal: Proposal) -> Search[Evaluation]:
@@ -24,11 +24,11 @@ def query_one(proposal: Proposal) -> Search[Evaluation]:
     return evaluation
 
 
-def report(pair: BoundaryPair) -> Search[Verdict]:
-    """Hand over a boundary pair; the engine keeps the best one of a source."""
-    return cast(Verdict, (yield pair))
+def report(start: Evaluation, pair: BoundaryPair) -> Search[Verdict]:
+    """Hand over a boundary pair that was found from `start`; the engine keeps the best one of a source."""
+    return cast(Verdict, (yield Report(Appraisal(start, pair.first), pair)))
 
 
 def appraise(source: Evaluation, candidate: Evaluation) -> Search[Verdict]:
     """Ask whether an image is valid, without a query."""
-    return cast(Verdict, (yield Appraisal(source, candidate)))
+    return cast(Verdict, (yield Appraise(Appraisal(source, candidate))))

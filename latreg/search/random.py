@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from latreg.interfaces import Evaluation, Proposal, Source
+from latreg.interfaces import Evaluation, Proposal, Source, Strategy
 from latreg.search.boundary import find_boundary
 from latreg.search.protocol import Search, query_one, report
 
 
 @dataclass(frozen=True)
-class RandomTruncation:
+class RandomTruncation(Strategy):
     """Walk psi down the grid from the source's own psi; bisect between the last two grid points (ours).
 
     Args:
@@ -20,8 +20,6 @@ class RandomTruncation:
     psi_grid: Sequence[float]
     bisection_steps: int = 12
     name: str = "random"
-    needs_accepted: bool = True
-    layer_sets: Sequence[Sequence[int]] = ()
 
     def search(self, source: Source, start: Evaluation) -> Search[None]:
         last = (start.proposal.psi, start)
@@ -31,6 +29,6 @@ class RandomTruncation:
             evaluation = yield from query_one(Proposal(psi))
             if evaluation.flipped:
                 pair = yield from find_boundary(Proposal, last, (psi, evaluation), self.bisection_steps)
-                yield from report(pair)
+                yield from report(start, pair)
                 return
             last = (psi, evaluation)

@@ -26,7 +26,7 @@ def find(log_odds, steps=12, ends=(0.0, 1.0), **options):
     queries, answer = 0, None
     try:
         while True:
-            (proposal,) = search.send(answer)
+            (proposal,) = search.send(answer).proposals
             queries, answer = queries + 1, [evaluate(log_odds, proposal.alpha)]
     except StopIteration as end:
         return end.value, queries

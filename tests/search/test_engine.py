@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from latreg.config import conf_dir, register
 from latreg.interfaces import Proposal, Source
-from latreg.jobs.assembly import with_all_layers
+from latreg.jobs.assembly import make_strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import VERDICTS_AT_ONCE, Engine, Limits
 from latreg.search.mixing import Mixing
@@ -30,7 +29,7 @@ def configured(name):
     """The strategy of conf/strategy/<name>.yaml."""
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         config = OmegaConf.to_object(compose("config", [f"strategy={name}"]))
-    return instantiate(with_all_layers(config.strategy, LinearGenerator().num_ws), _convert_="all")
+    return make_strategy(config.strategy, LinearGenerator().num_ws)
 
 
 STRATEGIES = {path.stem: configured(path.stem) for path in sorted(Path(conf_dir(), "strategy").glob("*.yaml"))}

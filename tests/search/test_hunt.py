@@ -105,7 +105,7 @@ def test_of_pairs_worth_the_same_the_narrowest_is_kept():
         def search(self, source, start):
             for width in (0.5, 0.25, 1.0):
                 evaluation = yield from query_one(Proposal(1.0 - width))
-                yield from report(BoundaryPair(start, evaluation, width))
+                yield from report(start, BoundaryPair(start, evaluation, width))
 
     for search in searches(TwoPairs(), ScriptedAppraiser()):
         assert search.pair.width == 0.25
