@@ -2,6 +2,7 @@
 # registry are enough. Another Python: make PYTHON=/path/to/python test
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 WORKERS ?= 2
+TESTS ?= tests
 DEMO := mnist_random mnist_mixing
 STUDY ?= multirun/paper/$(shell date +%Y-%m-%d_%H-%M-%S)
 STUDY := $(STUDY)
@@ -13,7 +14,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow lint types bench demo paper figures build clean
+.PHONY: help setup test coverage test-slow lint types bench demo paper figures build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +28,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 test: $(INSTALLED) ## Run the tests, all but the slow ones
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) -m "not slow" $(TESTS)
+
+coverage: $(INSTALLED) ## Run the tests and show which lines of latreg they reach; a part: make coverage TESTS=tests/search
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term-missing:skip-covered $(TESTS)
 
 test-slow: $(INSTALLED) ## Run the slow tests
 	$(PY) -m pytest -m slow
@@ -63,5 +67,5 @@ build: $(INSTALLED) ## Build the wheel, with conf/ and the shipped weights insid
 	$(PY) -m build --wheel
 
 clean: ## Remove what tools leave behind; keeps .venv/ and multirun/
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find latreg tests -name __pycache__ -type d -prune -exec rm -rf {} +

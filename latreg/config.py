@@ -5,7 +5,7 @@ values; `MISSING` here means that some file there must give one.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,7 +78,10 @@ class GeneratorTrainingConfig:
 
 @dataclass
 class GeneratorConfig:
-    """Architecture of a StyleGAN2 and where its weights are."""
+    """Architecture of a StyleGAN2, where its weights are, and how it is trained.
+
+    A search renders with the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
+    """
 
     name: str = MISSING
     weights: str | None = MISSING  # a file, or zoo:<name> for shipped ones
@@ -123,7 +126,10 @@ class ClassifierTrainingConfig:
 
 @dataclass
 class ClassifierConfig:
-    """A network by name with its arguments, where its weights are, and how it is trained."""
+    """A network by name with its arguments, where its weights are, and how it is trained.
+
+    A search asks the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
+    """
 
     name: str = MISSING
     network: str = MISSING  # a name in latreg.classifier.networks
@@ -376,6 +382,11 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
     CallableClassifierConfig,
 )
 
+_RECIPE = {
+    "generator": tuple(f.name for f in fields(GeneratorConfig) if f.name != "weights"),
+    "classifier": tuple(f.name for f in fields(ClassifierConfig) if f.name not in ("weights", "probe_images")),
+}
+
 
 def base_name(path: str | None) -> str:
     """What a data set is called after its folder or hub name."""
@@ -405,6 +416,13 @@ GROUPS = (  # of Config: what is a mapping of settings
 MAX_BYTES = 2**20  # of a config.yaml; with the names of 20,000 classes it has half of them
 MAX_DEPTH = 20  # of its nesting
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def recipes_in(config: Mapping[str, Any]) -> list[str]:
+    """Settings that say how to train, and nothing of a search: what its weights files describe holds there."""
+    elsewhere = {"generator": "_target_", "classifier": "kind"}  # the key that tells networks that were made there
+    ours = [group for group, key in elsewhere.items() if key not in config.get(group, {})]
+    return [f"{group}.{key}" for group in ours for key in _RECIPE[group]]
 
 
 def load_run_config(run_dir: Path) -> Config:

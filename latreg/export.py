@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from latreg.config import Config, load_run_config
+from latreg.config import ClassifierConfig, Config, OwnClassifierConfig, load_run_config
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.runs.faults import read_faults
 from latreg.runs.files import check_empty, writing
 from latreg.runs.folder import read_status
 from latreg.runs.records import encode_png
+from latreg.zoo.weights import name_of
 
 COLUMNS = ["z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "first_margin"]
 COLUMNS += ["ssim", "l2_rel", "judge_votes", "sut_id", "generator_id", "judge_id"]
@@ -157,9 +158,10 @@ def card(run_dir: Path, cfg: Config, faults: Sequence[BoundaryRecord], format: s
         "truncation": cfg.truncation.mode,
         "gates": ", ".join(cfg.validity.gates),
     }
-    facts = {"data set": cfg.dataset.name, "classifier": cfg.classifier.name, **settings, **weights, **known}
+    classifier = name_of_classifier(cfg.classifier)
+    facts = {"data set": cfg.dataset.name, "classifier": classifier, **settings, **weights, **known}
     lines = [
-        *(HEADER.get(format, "") + f"# Faults of {cfg.classifier.name} on {cfg.dataset.name}").split("\n"),
+        *(HEADER.get(format, "") + f"# Faults of {classifier} on {cfg.dataset.name}").split("\n"),
         "",
         f"{len(faults)} generated images that the classifier gets wrong, {valid} of them valid faults: they passed the "
         f"gates {settings['gates'] or '(none)'} of latreg. The label is the class that an image was made for. "
@@ -183,6 +185,13 @@ def card(run_dir: Path, cfg: Config, faults: Sequence[BoundaryRecord], format: s
         "",
     ]
     return "\n".join(lines)
+
+
+def name_of_classifier(config: ClassifierConfig) -> str:
+    """What was searched. The name in older runs is that of a recipe, so the weights are asked."""
+    if isinstance(config, OwnClassifierConfig) or config.weights is None:
+        return config.name
+    return name_of(config.weights)
 
 
 def _taken_for(pairs: Counter[tuple[int, int]], label: int, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from latreg.config import Config, DatasetConfig, load_run_config, with_defaults
+from latreg.config import Config, DatasetConfig, load_run_config, recipes_in, with_defaults
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.scoring import score
@@ -75,7 +75,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
             records.write_part(output, index, ordered[first : first + cfg.search.part_size])
         results = score(cfg, ordered, _judge(cfg, weights.get("judge")), seconds)
         with writing(output):
-            strips.examples_image(ordered, output / "examples.png")
+            strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
         folder.write_json("metrics.json", results)
         folder.status(weights=weights, merged_from=[str(run_dir) for run_dir in run_dirs])
         folder.done()
@@ -89,7 +89,7 @@ def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, Bo
         if (state := read_status(run_dir).get("state")) != "done":
             raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
         expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
-        for key, first, other in differences(expected, config, MAY_DIFFER):
+        for key, first, other in differences(expected, config, (*MAY_DIFFER, *recipes_in(expected))):
             raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
         if read_status(run_dir).get("weights") != read_status(run_dirs[0]).get("weights"):
             raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}")

@@ -68,6 +68,22 @@ def test_run_seed_0_is_a_value_and_reaches_the_strategy():
     assert config("strategy=mixing", "run_seed=7").strategy.run_seed == 7
 
 
+@pytest.mark.parametrize(
+    ("overrides", "generator", "classifier"),
+    [
+        (["dataset=cifar10"], "stylegan2_small", "airbench"),
+        (["dataset=cifar10", "generator=stylegan2_medium", "classifier=cnn"], "stylegan2_medium", "cnn"),
+        (["+experiment=cifar10_generator_guided"], "stylegan2_medium", "airbench"),
+        (["+experiment=cifar10_judge_b"], "stylegan2_small", "judge_whitened"),
+        (["+experiment=cifar10_generator_card"], "stylegan2_small", "cnn"),
+        (["dataset=mnist"], "stylegan2_small", "cnn"),
+    ],
+)
+def test_a_data_set_chooses_its_networks_and_experiment_and_command_come_first(overrides, generator, classifier):
+    composed = config(*overrides)
+    assert (composed.generator.name, composed.classifier.name) == (generator, classifier)
+
+
 def test_the_configuration_of_a_run_is_read_back_typed(tmp_path):
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         composed = compose("config", ["+experiment=mnist_mixing"])

@@ -12,8 +12,10 @@ import pytest
 from filelock import FileLock
 
 from latreg import merge, replay
+from latreg.runs.folder import read_config
 from latreg.runs.records import read_records, write_part
 from latreg.zoo.weights import load, read_card, resolve, save
+from tests.helpers.small_generator import SMALL_GENERATOR
 
 TINY = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
 SEARCHES = ["mnist_random", "mnist_mixing", "mnist_hunt", "mnist_sampling"]
@@ -63,6 +65,15 @@ def test_a_run_is_not_overwritten_but_taken_up(cli, tmp_path):
     (tmp_path / "run" / "records" / "part-00001.parquet").unlink()
     assert cli(*command, "resume=true")[0] == 0
     assert outcomes(tmp_path / "run") == whole
+
+
+def test_a_run_that_names_a_recipe_is_taken_up_and_then_says_what_was_searched(cli, tmp_path):
+    command = ("+experiment=mnist_sampling", *TINY, f"hydra.run.dir={tmp_path / 'run'}")
+    assert cli(*command)[0] == 0
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text(path.read_text().replace("name: mnist_sut", "name: cnn").replace("epochs: 0", "epochs: 8"))
+    assert cli(*command, "resume=true", "classifier=judge_b", "classifier.weights=zoo:mnist_sut")[0] == 0
+    assert read_config(tmp_path / "run")["classifier"]["name"] == "mnist_sut"
 
 
 def test_two_processes_do_not_work_in_one_folder(cli, tmp_path):
@@ -163,16 +174,6 @@ def test_an_unwritable_folder_is_one_sentence(cli, tmp_path):
     code, _, err = cli("+experiment=mnist_random", *TINY, f"hydra.run.dir={tmp_path / 'locked' / 'run'}")
     assert code == 1
     assert "Permission denied" in err
-
-
-SMALL_GENERATOR = (
-    "generator.channel_base=64",
-    "generator.channel_max=8",
-    "generator.z_dim=8",
-    "generator.w_dim=8",
-    "generator.training.batch_size=4",
-    "generator.training.snapshot_images=16",
-)
 
 
 def test_a_generator_is_trained_taken_up_and_measured(cli, toy_mnist, tmp_path):

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ import torch
 from latreg.classifier.sut import TorchSUT
 from latreg.config import Config
 from latreg.errors import LatregError
+from latreg.evaluation.diversity import FaultSpace
 from latreg.interfaces import BoundaryRecord
 from latreg.jobs.sources import split_chosen
 from latreg.jobs.sut_check import shipped_images
@@ -19,9 +19,6 @@ from latreg.measures import metrics
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_lpips
 from latreg.validity.perceptual import PerceptualDistance
-
-if TYPE_CHECKING:  # it needs scipy, which a search does not
-    from latreg.evaluation.diversity import FaultSpace
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +52,14 @@ def score(
     return results
 
 
-def fault_space(cfg: Config, judge: Judge | None) -> "FaultSpace | None":
+def fault_space(cfg: Config, judge: Judge | None) -> FaultSpace | None:
     """What the first member of the judge sees, with cells of the shipped real images.
 
-    None where there is no such member, or no scipy, which comes with the extra `report`.
+    None where there is no such member.
     """
     member = judge.members[0] if judge else None
     if not isinstance(member, TorchSUT):
         return None
-    if find_spec("scipy") is None:
-        log.info("How different the faults are is not measured without scipy: pip install 'latreg[report]'")
-        return None
-    from latreg.evaluation.diversity import FaultSpace
-
     shipped = shipped_images(cfg)
     real = None if shipped is None else shipped.images
     lpips = _lpips(cfg, member.device)

@@ -50,7 +50,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
         found = read_in_order(folder.path, sources, count)
         results = score(cfg, found, parts.judge, folder.seconds())
         with writing(folder.path):
-            strips.examples_image(found, folder.path / "examples.png")
+            strips.examples_image(found, folder.path / "examples.png", cfg.dataset.class_names)
         tracker.finish(results, ids)
     if isinstance(parts.sut, AdaptedSUT):
         folder.status(classifier=asdict(parts.sut.usage))

@@ -9,9 +9,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from latreg.compute.memory import keep_freed_memory
-from latreg.config import Config, check_names
+from latreg.config import Config, check_names, recipes_in
 from latreg.data.splits import complete
 from latreg.errors import LatregError, ResumeRefusedError
+from latreg.jobs.networks import describe_networks
 from latreg.measures import metrics
 from latreg.runs.folder import RunFolder
 
@@ -44,6 +45,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     complete(cfg.dataset)
     if missing := OmegaConf.missing_keys(cfg):
         raise LatregError(f"{sorted(missing)[0]} must be given, but has no value")
+    describe_networks(cfg)
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, Config)
     check_names(config)
@@ -51,7 +53,8 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     _catch_sigterm()
     keep_freed_memory()
     with folder.claimed():
-        folder.begin(cfg, FIXED.get(config.stage, ()), FREE_TO_CHANGE)
+        free = (*FREE_TO_CHANGE, *(recipes_in(cfg) if config.stage == "search" else ()))
+        folder.begin(cfg, FIXED.get(config.stage, ()), free)
         results = _results(stage, config, folder)
     print(metrics.as_text(results))
     print(folder.path)

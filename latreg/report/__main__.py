@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("matplotlib", "scipy", "jinja2"):
+        if (error.name or "").split(".")[0] not in ("matplotlib", "jinja2"):
             raise
         print(f"the report needs {error.name}: pip install 'latreg[report]'", file=sys.stderr)
         return 2

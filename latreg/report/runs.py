@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from latreg.config import recipes_in
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
 from latreg.names import check_name
@@ -306,7 +307,7 @@ def _settings(run: Run, ignored: Sequence[str]) -> dict[str, Any]:
     """The flat settings that decide how a source is searched, and the weights."""
     flat = {key: repr(value) for key, value in flatten(run.config, ".").items()}
     flat |= {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
-    prefixes = tuple(f"{name}." for name in ignored)
+    prefixes = tuple(f"{name}." for name in (*ignored, *recipes_in(run.config)))
     return {key: value for key, value in flat.items() if not f"{key}.".startswith(prefixes)}
 
 

@@ -1,5 +1,6 @@
 """Pictures of records for people: source | last correct | first wrong | difference."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,6 @@ GAIN = 2  # of the difference: a change of 64 levels saturates
 _GAP = 4  # pixels between tiles and rows
 _WHITE, _GRAY = 255, 128
 _TITLES = ("source", "last correct", "first wrong", "difference")
-_CAPTION_WIDTH = 190
 _LINE_HEIGHT = 18
 
 
@@ -37,20 +37,28 @@ def strip(record: BoundaryRecord) -> np.ndarray:
     return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2], gap, tiles[3]], axis=1)
 
 
-def examples_image(records: Sequence[BoundaryRecord], path: Path, rows: int = 20) -> None:
+def examples_image(
+    records: Sequence[BoundaryRecord], path: Path, class_names: Sequence[str] = (), rows: int = 20
+) -> None:
     """Write a PNG of the best pairs with captions: valid faults first, then the other flips, the most similar first."""
     pairs = sorted((r for r in records if r.first_image is not None), key=_rank)[:rows]
-    picture = _sheet(pairs) if pairs else _sentence("No pairs: no source of this run was flipped.")
+    picture = _sheet(pairs, class_names) if pairs else _sentence("No pairs: no source of this run was flipped.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     picture.save(temporary, format="PNG")
     os.replace(temporary, path)
 
 
-def caption(record: BoundaryRecord) -> list[str]:
-    """What is said beside a strip: classes and validity, p of the label in each image, coordinates."""
+def caption(record: BoundaryRecord, class_names: Sequence[str] = ()) -> list[str]:
+    """The lines beside a strip: classes and validity, the SUT's p of the right class in each image, coordinates.
+
+    Args:
+        record: of the strip.
+        class_names: one for each class; () = classes are shown as numbers.
+    """
     validity = "valid" if record.valid_fault else "label lost" if record.label_kept is False else "not valid"
-    return [f"{record.label} -> {record.predicted}   {validity}", _probabilities(record), *_coordinates(record)]
+    label, answer = (class_names[c] if class_names and c is not None else c for c in (record.label, record.predicted))
+    return [f"{label} -> {answer}   {validity}", f"p({label}) {_probabilities(record)}", *_coordinates(record)]
 
 
 def _coordinates(record: BoundaryRecord) -> list[str]:
@@ -62,7 +70,7 @@ def _coordinates(record: BoundaryRecord) -> list[str]:
 
 def _probabilities(record: BoundaryRecord) -> str:
     rest = [record.confidence(p) for p in (record.last_probabilities, record.first_probabilities)]
-    return "p " + " ".join(f"{p:.2f}" for p in [record.source_confidence, *rest] if p is not None)
+    return " ".join(f"{p:.2f}" for p in [record.source_confidence, *rest] if p is not None)
 
 
 def _rank(record: BoundaryRecord) -> tuple[bool, float, int, int]:
@@ -85,19 +93,21 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(13)
 
 
-def _sheet(records: Sequence[BoundaryRecord]) -> Image.Image:
+def _sheet(records: Sequence[BoundaryRecord], class_names: Sequence[str]) -> Image.Image:
     """A header and one captioned strip per record."""
     strips = [strip(record) for record in records]
+    captions = [caption(record, class_names) for record in records]
     height, width = strips[0].shape[:2]
     pitch = max(height, 4 * _LINE_HEIGHT) + _GAP
-    picture = Image.new("RGB", (width + 2 * _GAP + _CAPTION_WIDTH, _LINE_HEIGHT + 2 + pitch * len(strips)), "white")
+    beside = math.ceil(max(_font().getlength(line) for lines in captions for line in lines))
+    picture = Image.new("RGB", (width + 4 * _GAP + beside, _LINE_HEIGHT + 2 + pitch * len(strips)), "white")
     draw = ImageDraw.Draw(picture)
     for column, title in enumerate(_TITLES):
         draw.text((column * (width + _GAP) / len(_TITLES) + 2, 1), title, fill="black", font=_font())
-    for row, (record, tiles) in enumerate(zip(records, strips, strict=True)):
+    for row, (lines, tiles) in enumerate(zip(captions, strips, strict=True)):
         top = _LINE_HEIGHT + 2 + row * pitch
         picture.paste(Image.fromarray(tiles), (0, top))
-        for line, text in enumerate(caption(record)):
+        for line, text in enumerate(lines):
             draw.text((width + 2 * _GAP, top + line * _LINE_HEIGHT), text, fill="black", font=_font())
     return picture
 

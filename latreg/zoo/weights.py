@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +72,37 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         LatregError: the file is damaged, or was not written by `save`.
     """
+    with _opened(path) as file:
+        description = _description(file, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, description
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The network's description alone.
+
+    Raises:
+        LatregError: the file is damaged, or was not written by `save`.
+    """
+    with _opened(path) as file:
+        return _description(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            yield file
     except (SafetensorError, OSError) as error:
         raise LatregError(f"expected a safetensors file in {path}, but it cannot be read: {error}") from error
+
+
+def _description(file: Any, path: Path) -> dict[str, Any]:
+    metadata = file.metadata() or {}
     if "latreg" not in metadata:
         raise LatregError(f"expected weights saved by latreg in {path}, but its metadata has no 'latreg' entry")
-    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, json.loads(metadata["latreg"])
+    description: dict[str, Any] = json.loads(metadata["latreg"])
+    return description
 
 
 def load_into(network: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from latreg.generator import compact
-from tests.test_run import SMALL_GENERATOR
+from tests.helpers.small_generator import SMALL_GENERATOR
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from torch import nn
 from latreg.classifier.networks import build
 from latreg.generator.guide import Guide, load_guide
 from latreg.generator.module import StyleGAN2Module
-from tests.generator.test_train_generator import SMALL, config
-from tests.generator.test_training import data, make_module, train  # noqa: F401 - a fixture
+from tests.helpers.small_generator import SMALL, config
+from tests.helpers.toy_training import make_module, train
 
 GUIDED = ("generator.training.guide=zoo:mnist_judge_a", "generator.training.guide_weight=0.5")
 
@@ -84,7 +84,7 @@ def test_the_weight_goes_on_a_line_to_its_end():
     assert make_guide(weight=0.3).weight(10**6) == 0.3
 
 
-def test_a_guide_moves_g_but_is_neither_trained_nor_saved(data, tmp_path):  # noqa: F811
+def test_a_guide_moves_g_but_is_neither_trained_nor_saved(data, tmp_path):
     alone, guided = (make_module(12, guide=guide, bfloat16=True) for guide in (None, make_guide()))
     weights = [parameter.clone() for parameter in guided.guide._network.parameters()]
     train(alone, data)
@@ -97,7 +97,7 @@ def test_a_guide_moves_g_but_is_neither_trained_nor_saved(data, tmp_path):  # no
     assert "guide" not in StyleGAN2Module.load_from_checkpoint(tmp_path / "last.ckpt").hparams
 
 
-def test_a_resumed_guided_training_is_bitwise_the_uninterrupted_one(data, tmp_path):  # noqa: F811
+def test_a_resumed_guided_training_is_bitwise_the_uninterrupted_one(data, tmp_path):
     schedule = {"weight_end": 0.1, "start": 8, "end": 48}
     whole = make_module(48, guide=make_guide(**schedule))
     train(whole, data)

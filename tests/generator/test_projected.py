@@ -8,7 +8,7 @@ import torch
 from latreg.errors import LatregError
 from latreg.generator.losses import r1_penalty
 from latreg.generator.projected import WIDTHS, FrozenFeatures, ProjectedDiscriminator, RandomMixing
-from tests.generator.test_training import AUGMENTATION, data, make_module, train  # noqa: F401
+from tests.helpers.toy_training import AUGMENTATION, make_module, train
 
 FEATURES = {"c_dim": 3, "features": "efficientnet_lite0"}
 SMALL = {**FEATURES, "side": 32, "channels": 8}  # maps of 8x8, 4x4, 2x2 and 1x1
@@ -80,7 +80,7 @@ def make_projected(total_images, **changes):
 
 
 @pytest.mark.parametrize("changes", [{}, {"augmentation": AUGMENTATION}, {"bfloat16": True}])
-def test_a_resumed_training_is_bitwise_the_uninterrupted_one(data, tmp_path, changes):  # noqa: F811
+def test_a_resumed_training_is_bitwise_the_uninterrupted_one(data, tmp_path, changes):
     whole = make_projected(48, **changes)
     train(whole, data)
     half = make_projected(20, **changes)  # between two R1 steps
@@ -93,7 +93,7 @@ def test_a_resumed_training_is_bitwise_the_uninterrupted_one(data, tmp_path, cha
         assert torch.equal(wanted, found), name
 
 
-def test_the_networks_are_trained_and_the_mixing_is_not(data):  # noqa: F811
+def test_the_networks_are_trained_and_the_mixing_is_not(data):
     module = make_projected(8)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     train(module, data)

@@ -9,33 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, register
 from latreg.errors import LatregError
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.training import make_module, weights_name
 from latreg.training.devices import make_trainer
-
-SMALL = (
-    "generator.channel_base=64",
-    "generator.channel_max=8",
-    "generator.z_dim=8",
-    "generator.w_dim=8",
-    "dataset.validation_size=10",
-    "generator.training.batch_size=8",
-    "generator.training.snapshot_images=32",
-    "generator.training.total_images=32",
-    "validity.judge=[nothing]",
-)
-
-
-def config(*overrides):
-    register()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", list(overrides)))
-
+from tests.helpers.small_generator import SMALL, config
 
 BAD_INPUT = [
     ("dataset.resolution=48", "power of two of at least 8, got 48"),

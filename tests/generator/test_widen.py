@@ -7,7 +7,7 @@ import torch
 
 from latreg.generator import compact, widen
 from latreg.generator.networks import GeneratorNetwork
-from tests.test_run import SMALL_GENERATOR
+from tests.helpers.small_generator import SMALL_GENERATOR
 
 WIDER = (
     "generator.channel_base=96",

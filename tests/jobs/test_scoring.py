@@ -1,6 +1,5 @@
 """The numbers of metrics.json that come from the images: how different the judge finds the valid faults."""
 
-import logging
 import sys
 from dataclasses import replace
 
@@ -109,16 +108,6 @@ def test_a_judge_of_other_networks_is_not_looked_into(cfg):
         id, num_classes = "o", 10
 
     assert judged(score(cfg, faults(3), Judge([Own()]))) == NOT_MEASURED
-
-
-def test_without_scipy_a_search_does_not_fail(cfg, judge, monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    with caplog.at_level(logging.INFO, "latreg.jobs.scoring"):
-        results = score(cfg, faults(3), judge)
-    assert judged(results) == judged(results["strata"]["uncertain"]) == NOT_MEASURED
-    assert results["valid_faults"] == 3
-    assert len(caplog.messages) == 1
-    assert "pip install 'latreg[report]'" in caplog.text
 
 
 def test_of_very_many_faults_some_at_equal_distances_are_compared(cfg, judge, monkeypatch):

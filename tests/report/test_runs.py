@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
+from omegaconf import OmegaConf
 
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM
 from latreg.report.runs import find_runs, read_study
+from latreg.runs.folder import read_config
 from tests.helpers.studies import make_run, make_study, read, sources, with_faults
 
 
@@ -101,6 +103,15 @@ def test_runs_that_differ_in_another_setting_are_variants_with_a_note(tmp_path):
     variants = [cell.variant for cell in study.cells]
     assert variants == ["", "search.max_queries_per_source=200", "search.max_queries_per_source=50"]
     assert "Runs of mnist differ in search.max_queries_per_source (200, 50): compare with care." in study.notes
+
+
+def test_a_recipe_beside_the_weights_makes_no_variant(tmp_path):
+    for name, network in (("a", "resnet"), ("b", "airbench")):
+        run = make_run(tmp_path / name, sources(6)[:3] if name == "a" else sources(6)[3:])
+        config = read_config(run) | {"classifier": {"weights": "zoo:cifar10_sut", "network": network}}
+        OmegaConf.save(config, run / "config.yaml")
+    study = read(tmp_path)
+    assert ([cell.variant for cell in study.cells], study.notes) == ([""], [])
 
 
 def test_other_weights_and_other_sources_are_noted(tmp_path):

@@ -32,15 +32,17 @@ def test_missing_images_are_white():
 
 
 def test_caption():
-    assert caption(pair()) == ["1 -> 2   valid", "p 0.97 0.53 0.39", "psi 0.70   alpha 0.26", "layers 3,4"]
+    assert caption(pair()) == ["1 -> 2   valid", "p(1) 0.97 0.53 0.39", "psi 0.70   alpha 0.26", "layers 3,4"]
     assert caption(pair(valid_fault=False, label_kept=False))[0] == "1 -> 2   label lost"
     assert caption(pair(valid_fault=False))[0] == "1 -> 2   not valid"
+    names = ("airplane", "automobile", "bird")
+    assert caption(pair(), names)[:2] == ["automobile -> bird   valid", "p(automobile) 0.97 0.53 0.39"]
 
 
 def test_caption_of_a_misclassified_source():
     """No search: there is neither a last image nor anything mixed in."""
     found = pair(last_image=None, last_probabilities=None, layers=None, psi_first=0.5)
-    assert caption(found)[1:] == ["p 0.97 0.39", "psi 0.50"]
+    assert caption(found)[1:] == ["p(1) 0.97 0.39", "psi 0.50"]
 
 
 def test_examples_put_valid_faults_first(tmp_path):

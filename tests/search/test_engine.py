@@ -13,13 +13,14 @@ from latreg.config import conf_dir, register
 from latreg.interfaces import Proposal, Source
 from latreg.jobs.assembly import make_strategy
 from latreg.search.criteria import BaselineGate
-from latreg.search.engine import VERDICTS_AT_ONCE, Engine, Limits
+from latreg.search.engine import VERDICTS_AT_ONCE, Limits
 from latreg.search.mixing import Mixing
 from latreg.search.random import RandomTruncation
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 from latreg.search.sampling import Sampling
 from latreg.search.truncation import Fixed, Minimal, Salvage
+from tests.helpers.toy_search import SOURCES, make_engine, outcome
 from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 
 register()
@@ -35,28 +36,6 @@ def configured(name):
 STRATEGIES = {path.stem: configured(path.stem) for path in sorted(Path(conf_dir(), "strategy").glob("*.yaml"))}
 RANDOM = RandomTruncation((0.8, 0.6, 0.4, 0.2, 0.0), bisection_steps=10)
 MIXING = Mixing(((7,), (4, 5, 6, 7), tuple(range(8))), 3, 2, True, 10, "screened", run_seed=0)
-SOURCES = [Source(label, z_seed) for z_seed in range(8) for label in range(3)]
-
-
-def make_engine(
-    strategy, *, chunk=16, center="class", truncation=None, limits=None, appraiser=None, gate=None, sharpness=20.0
-):
-    generator = LinearGenerator()
-    return Engine(
-        Renderer(generator, center, None, chunk),
-        LinearSUT(generator, sharpness),
-        appraiser or ScriptedAppraiser(),
-        truncation or Fixed(1.0),
-        gate or BaselineGate(),
-        strategy,
-        limits or Limits(max_queries_per_source=40),
-    )
-
-
-def outcome(search):
-    """What must not depend on how a run was executed."""
-    pair = search.pair and (search.pair.first.proposal, search.pair.last and search.pair.last.proposal)
-    return search.source, search.rejected_because, search.queries, search.stopped_by_budget, pair
 
 
 def outcomes(engine, sources=SOURCES, **kwargs):

@@ -14,8 +14,8 @@ from latreg.search.criteria import BaselineGate
 from latreg.search.mixing import Mixing
 from latreg.search.protocol import query_one, report
 from latreg.search.truncation import Salvage
+from tests.helpers.toy_search import SOURCES, make_engine, outcome
 from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
-from tests.search.test_engine import SOURCES, make_engine, outcome
 
 ALL_LAYERS = Mixing((tuple(range(8)),), 1, 1, False, 10, "valid", run_seed=0)
 

@@ -1,0 +1,117 @@
+"""The tables of the README say what the cards of the shipped weights say."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+ZOO = REPOSITORY / "latreg" / "zoo"
+DATASETS = ("mnist", "fashion_mnist", "cifar10")
+JUDGE = ("judge_a", "judge_b", "judge_c")
+GENERATORS = [f"{dataset}_stylegan2_small" for dataset in DATASETS]
+
+
+def table_rows(path):
+    """First cell of each row of a file's tables => the other cells."""
+    lines = [line.strip("| \n").split(" | ") for line in path.read_text().splitlines() if line.startswith("| ")]
+    return {cells[0]: cells[1:] for cells in lines}
+
+
+README = table_rows(REPOSITORY / "README.md")
+
+
+def card(name):
+    return json.loads((ZOO / f"{name}.json").read_text())
+
+
+def mebibytes(*names):
+    return f"{sum((ZOO / f'{name}.safetensors').stat().st_size for name in names) / 2**20:.1f}"
+
+
+def percent(share, digits):
+    return f"{100 * share:.{digits}f}"
+
+
+def with_interval(scores, key, digits):
+    low, high = (percent(end, digits) for end in scores[f"{key}_ci95"])
+    return f"{percent(scores[key], digits)} % ({low} to {high})"
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_system_under_test(dataset):
+    _, size, scores = README[f"`zoo:{dataset}_sut`"]
+    assert size == f"{mebibytes(f'{dataset}_sut')} MiB"
+    assert scores == with_interval(card(f"{dataset}_sut"), "test_accuracy", 2)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_judge(dataset):
+    members = [f"{dataset}_{member}" for member in JUDGE]
+    together = card(f"{dataset}_stylegan2_small")["scores"]
+    _, size, scores = README[f"`zoo:{dataset}_judge_a`, `_b`, `_c`"]
+    assert size == f"{mebibytes(*members)} MiB"
+    alone = ", ".join(f"{percent(card(member)['test_accuracy'], 2)} %" for member in members)
+    assert scores.startswith(f"{alone}; ")
+    assert f" {with_interval(together, 'judge_agreement_of_test', 2)}; " in scores
+    assert scores.endswith(f" {together['sut_errors_of_judge_alike']} of its {together['sut_errors']} errors")
+
+
+def test_validity_models():
+    models = [f"{dataset}_vae" for dataset in DATASETS]
+    _, size, scores = README["`zoo:<dataset>_vae`"]
+    assert size == f"{', '.join(map(mebibytes, models))} MiB"
+    assert f" {', '.join(percent(card(model)['false_alarm_rate'], 1) for model in models)} % " in scores
+
+
+def pair_of(first, second):
+    def shown(scores):
+        at_psi_1, of_train = (
+            ", ".join(f"{scores[f'judge_{what}_{where}']:.2f}" for what in (first, second))
+            for where in ("psi_1_class", "of_train")
+        )
+        return f"{at_psi_1}; {of_train}"
+
+    return shown
+
+
+def frechet(scores):
+    return f"{scores['judge_frechet_distance']:.2f}; {scores['judge_frechet_distance_of_train']:.2f}"
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        ("judge sees the class in 5,000 samples", lambda s: with_interval(s, "judge_agreement_psi_1_class", 1)),
+        ("psi 0.7, class centers", lambda s: with_interval(s, "judge_agreement_psi_0.7_class", 1)),
+        ("psi 0.7, global center", lambda s: with_interval(s, "judge_agreement_psi_0.7_global", 1)),
+        ("Frechet distance", frechet),
+        ("precision, recall", pair_of("precision", "recall")),
+        ("density, coverage", pair_of("density", "coverage")),
+        ("trained on 30,000 samples", lambda s: with_interval(s, "accuracy_trained_on_samples", 1)),
+    ],
+)
+def test_generators(row, shown):
+    (found,) = (cells for first, cells in README.items() if row in first)
+    assert found == [shown(card(name)["scores"]) for name in GENERATORS]
+
+
+def test_sizes_of_the_generators():
+    (found,) = (cells for first, cells in README.items() if first.startswith("parameters, size"))
+    for cell, name in zip(found, GENERATORS, strict=True):
+        assert cell.endswith(f", {mebibytes(name)} MiB, {card(name)['images_seen']:,}")
+
+
+def test_checkpoints():
+    checkpoints = table_rows(REPOSITORY / "training" / "README.md")
+    for name, (images,) in checkpoints.items():
+        if name.endswith(".ckpt`"):
+            assert images == f"{card(name.strip('`').removesuffix('.ckpt'))['images_seen']:,}"
+
+
+def test_the_study_quotes_no_score_by_hand():
+    """Outside of what `make figures` writes there is no share: scores are on the cards, results in the marked part."""
+    study = (REPOSITORY / "docs" / "study.md").read_text()
+    by_hand = re.sub(r"<!-- results: begin.*<!-- results: end -->", "", study, flags=re.DOTALL)
+    assert re.findall(r"[\d.]+ %|\d+ of (?:its )?\d+", by_hand) == []
