@@ -5,7 +5,8 @@ values; `MISSING` here means that some file there must give one.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,34 @@ from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, Sc
 
 from latreg.errors import LatregError
 from latreg.names import check_name
+from latreg.settings import (
+    AMOUNT,
+    EXECUTION,
+    RESULT,
+    SHARE,
+    SOURCES,
+    STEERED,
+    Purpose,
+    Setting,
+    declared_at,
+    declared_in,
+    refusal,
+    setting,
+)
+
+STAGES_THAT_GO_ON = SEARCH, TRAIN_CLASSIFIER, TRAIN_GENERATOR, TRAIN_VALIDITY = (
+    *("search", "train_classifier", "train_generator", "train_validity"),
+)
+STAGES = (*STAGES_THAT_GO_ON, "evaluate_generator", "make_probe")
+
+# Bounds above which a number is no wish but a slip.
+MANY = 1_000_000  # images or sources at once
+LONG = 10**12  # images or queries of a run
+WIDE = 16_384  # channels, numbers of a latent
+DEEP = 64  # layers
+FINEST = 60  # halvings of an interval, after which floats have no number in between
+HIGHEST_PSI = 2.0
+LAST_SEED = 2**32 - 1
 
 
 def conf_dir() -> str:
@@ -35,10 +64,11 @@ class DatasetConfig:
     path: str | None = None  # a folder or a hub name, taken as it is; null = `folder` below $LATREG_DATA, else `hub`
     hub: str | None = None
     folder: str | None = None
-    channels: int = MISSING
-    resolution: int = MISSING  # after padding: what the GAN, the SUT and the judge see
-    validation_size: int = MISSING  # the last images of the train file
-    class_names: list[str] = MISSING
+    channels: int = setting(MISSING, choices=(1, 3))
+    # After padding: what the GAN, the SUT and the judge see.
+    resolution: int = setting(MISSING, low=8, high=4096)
+    validation_size: int = setting(MISSING, low=1)  # the last images of the train file
+    class_names: list[str] = setting(MISSING, of="classes", shortest=2, distinct=True)
     mirror: bool = False  # a mirrored image shows the same class
 
 
@@ -46,34 +76,41 @@ class DatasetConfig:
 class GeneratorTrainingConfig:
     """Recipe of StyleGAN2 training; clocks count real images shown."""
 
-    total_images: int = MISSING
-    batch_size: int = 32  # over all devices
-    learning_rate: float = 0.0025
-    betas: tuple[float, float] = (0.0, 0.99)
-    r1_gamma: float = 0.1
-    r1_interval: int = 16
-    pl_weight: float = 0.0
-    pl_interval: int = 4
-    style_mixing_prob: float = 0.0
-    ema_images: float = 10_000
-    ema_rampup: float | None = 0.05
-    snapshot_images: int = 16_000  # checkpoint, sample grid and score once in so many images
+    total_images: int = setting(MISSING, low=0, high=LONG, purpose=AMOUNT)  # 0 = not trained here
+    batch_size: int = setting(32, low=1, high=MANY)  # over all devices
+    learning_rate: float = setting(0.0025, above=0, purpose=STEERED)
+    betas: tuple[float, float] = setting((0.0, 0.99), low=0, below=1, shortest=2, longest=2)
+    r1_gamma: float = setting(0.1, low=0, purpose=STEERED)
+    r1_interval: int = setting(16, low=1)
+    pl_weight: float = setting(0.0, low=0)
+    pl_interval: int = setting(4, low=1)
+    style_mixing_prob: float = setting(0.0, low=0, high=1)
+    ema_images: float = setting(10_000, low=0, purpose=STEERED)
+    ema_rampup: float | None = setting(0.05, above=0, purpose=STEERED)
+    # Checkpoint, sample grid and score once in so many images.
+    snapshot_images: int = setting(16_000, low=1, purpose=EXECUTION)
     residual: bool = False  # architecture of D: residual blocks, else plain ones
-    features: str | None = None  # efficientnet_lite0: D judges features of this frozen network, not images
-    d_mapping_layers: int = 2
-    mbstd_group_size: int = 4
-    augment: list[str] = field(default_factory=list)  # transforms or groups (blit, geom, color) of ADA; [] = off
-    augment_p: float = 0.0  # probability of each, at the start
-    augment_target: float | None = 0.6  # mean sign of D's logits of real images, by which p is steered; None = p stays
-    augment_images: float = 500_000  # images in which p can go from 0 to 1
-    augment_interval: int = 4  # steps between two adjustments of p
-    guide: str | None = None  # weights of a classifier, whose cross entropy of samples is added to G's loss; None = off
-    guide_weight: float = 0.0
-    guide_weight_end: float | None = None  # at total_images, on a line from guide_weight at guide_from; None = constant
-    guide_from: int = 0
-    guide_until: float = 1.0  # samples with at least this probability of their class are not pushed any more
-    guide_shift: int = 3  # pixels, each way, by which the guide's images are shifted
-    data_on_device: bool = True  # keep the real images in the memory of the GPU where they fit
+    # D judges features of this frozen network, not images.
+    features: str | None = setting(None, choices=("efficientnet_lite0",))
+    d_mapping_layers: int = setting(2, low=1, high=DEEP)
+    mbstd_group_size: int = setting(4, low=1, high=MANY)
+    # Transforms or groups (blit, geom, color) of ADA; [] = off.
+    augment: list[str] = setting(factory=list, purpose=STEERED)
+    augment_p: float = setting(0.0, low=0, high=1)  # probability of each, at the start
+    # Mean sign of D's logits of real images, by which p is steered; None = p stays.
+    augment_target: float | None = setting(0.6, low=-1, high=1, purpose=STEERED)
+    augment_images: float = setting(500_000, low=1, purpose=STEERED)  # images in which p can go from 0 to 1
+    augment_interval: int = setting(4, low=1)  # steps between two adjustments of p
+    # Weights of a classifier, whose cross entropy of samples is added to G's loss; None = off.
+    guide: str | None = setting(None, purpose=STEERED)
+    guide_weight: float = setting(0.0, low=0, purpose=STEERED)
+    # At total_images, on a line from guide_weight at guide_from; None = constant.
+    guide_weight_end: float | None = setting(None, low=0, purpose=STEERED)
+    guide_from: int = setting(0, low=0, purpose=STEERED)
+    # Samples with at least this probability of their class are not pushed any more.
+    guide_until: float = setting(1.0, low=0, high=1, purpose=STEERED)
+    guide_shift: int = setting(3, low=0, purpose=STEERED)  # pixels, each way, by which the guide's images are shifted
+    data_on_device: bool = setting(True, purpose=EXECUTION)  # keep the images in the memory of the GPU where they fit
 
 
 @dataclass
@@ -83,15 +120,15 @@ class GeneratorConfig:
     A search renders with the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
     """
 
-    name: str = MISSING
+    name: str = setting(MISSING, stages=(TRAIN_GENERATOR,))
     weights: str | None = MISSING  # a file, or zoo:<name> for shipped ones
-    z_dim: int = MISSING
-    w_dim: int = MISSING
-    mapping_layers: int = 2
-    channel_base: int = MISSING
-    channel_max: int = MISSING
-    conv_clamp: float | None = None
-    training: GeneratorTrainingConfig = field(default_factory=GeneratorTrainingConfig)
+    z_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
+    w_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
+    mapping_layers: int = setting(2, low=1, high=DEEP, stages=(TRAIN_GENERATOR,))
+    channel_base: int = setting(MISSING, low=1, high=MANY, stages=(TRAIN_GENERATOR,))
+    channel_max: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
+    conv_clamp: float | None = setting(None, above=0, stages=(TRAIN_GENERATOR,))
+    training: GeneratorTrainingConfig = setting(factory=GeneratorTrainingConfig, stages=(TRAIN_GENERATOR,))
 
 
 @dataclass
@@ -106,22 +143,24 @@ class OwnGeneratorConfig(GeneratorConfig):
     w_dim: int = 0
     channel_base: int = 0
     channel_max: int = 0
-    training: GeneratorTrainingConfig = field(default_factory=lambda: GeneratorTrainingConfig(total_images=0))
+    training: GeneratorTrainingConfig = setting(
+        factory=lambda: GeneratorTrainingConfig(total_images=0), stages=(TRAIN_GENERATOR,)
+    )
 
 
 @dataclass
 class ClassifierTrainingConfig:
     """Recipe of classifier training: SGD with a one-cycle learning rate and random shifts."""
 
-    epochs: int = MISSING
-    batch_size: int = 128
-    learning_rate: float = MISSING
-    weight_decay: float = 5e-4
-    max_shift: int = 2  # pixels, each way
-    max_rotation: float = 0.0  # degrees, each way
+    epochs: int = setting(MISSING, low=0, high=MANY)  # 0 = not trained here
+    batch_size: int = setting(128, low=1, high=MANY)
+    learning_rate: float = setting(MISSING, low=0)
+    weight_decay: float = setting(5e-4, low=0)
+    max_shift: int = setting(2, low=0, high=4096)  # pixels, each way
+    max_rotation: float = setting(0.0, low=0, high=180)  # degrees, each way
     flip: bool = False
-    cutout: int = 0  # side of the erased square in pixels, 0 = off
-    label_smoothing: float = 0.0  # a SUT has none, so that its confidences are its own
+    cutout: int = setting(0, low=0, high=4096)  # side of the erased square in pixels, 0 = off
+    label_smoothing: float = setting(0.0, low=0, below=1)  # a SUT has none, so that its confidences are its own
 
 
 @dataclass
@@ -131,12 +170,13 @@ class ClassifierConfig:
     A search asks the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
     """
 
-    name: str = MISSING
-    network: str = MISSING  # a name in latreg.classifier.networks
-    network_args: dict[str, Any] = field(default_factory=dict)
+    name: str = setting(MISSING, stages=(TRAIN_CLASSIFIER,))
+    network: str = setting(MISSING, stages=(TRAIN_CLASSIFIER,))  # a name in latreg.classifier.networks
+    network_args: dict[str, Any] = setting(factory=dict, stages=(TRAIN_CLASSIFIER,))
     weights: str | None = MISSING
-    probe_images: int = 1000  # test images on which the accuracy of the card is checked before a search, 0 = no check
-    training: ClassifierTrainingConfig = field(default_factory=ClassifierTrainingConfig)
+    # Test images on which the accuracy of the card is checked before a search, 0 = no check.
+    probe_images: int = setting(1000, low=0, high=MANY, purpose=EXECUTION)
+    training: ClassifierTrainingConfig = setting(factory=ClassifierTrainingConfig, stages=(TRAIN_CLASSIFIER,))
 
 
 @dataclass
@@ -149,48 +189,58 @@ class OwnClassifierConfig(ClassifierConfig):
     kind: str = MISSING  # of the adapters in latreg.classifier.adapters
     name: str = "${.kind}"
     network: str = ""  # import path (torch) or name (timm) of what the weights belong to
+    network_args: dict[str, Any] = field(default_factory=dict)
     weights: str | None = None
-    training: ClassifierTrainingConfig = field(  # it is not trained here
-        default_factory=lambda: ClassifierTrainingConfig(epochs=0, learning_rate=0.0)
+    training: ClassifierTrainingConfig = setting(  # it is not trained here
+        factory=lambda: ClassifierTrainingConfig(epochs=0, learning_rate=0.0), stages=(TRAIN_CLASSIFIER,)
     )
-    outputs: str = "logits"  # logits | probabilities
-    channels: int | None = None  # 1: colour images are turned gray, 3: gray ones are repeated; None = the data set's
-    size: int | None = None  # side of its square input in pixels; None = the data set's
-    fit: str | None = None  # where size is smaller: crop (cut the border, undoes padding) | resize; None = must be said
-    white: float = 1.0  # value of a white pixel before mean and std: 1, or 255 for a network of bytes
-    mean: list[float] | None = None  # subtracted; one for all channels or one for each; None = 0
-    std: list[float] | None = None  # divided by; None = 1
+    # What it answers; scores are of at least 0, to be divided by their sum.
+    outputs: str = setting("logits", choices=("logits", "probabilities", "scores"))
+    output: str | None = None  # name or position of the output, where there are several; None = the one that fits
+    # 1: colour images are turned gray, 3: gray ones are repeated; None = the data set's.
+    channels: int | None = setting(None, choices=(1, 3))
+    size: int | None = setting(None, low=1, high=4096)  # side of its square input in pixels; None = the data set's
+    # Where size is smaller: crop (cut the border, undoes padding) or resize; None = must be said.
+    fit: str | None = setting(None, choices=("crop", "resize"))
+    white: float = setting(1.0, above=0)  # value of a white pixel before mean and std: 1, or 255 for a network of bytes
+    channel_order: str | None = setting(None, choices=("rgb", "bgr"))  # None = rgb
+    layout: str | None = setting(None, choices=("nchw", "nhwc"))  # how images lie in memory; None = nchw
+    mean: list[float] | None = setting(None, shortest=1)  # subtracted; one for all channels or one for each; None = 0
+    std: list[float] | None = setting(None, shortest=1)  # divided by; None = 1
     class_order: list[Any] | None = None  # class that each output stands for, name or number; None = the data set's
-    batch_size: int | None = None  # images per call at most; None = as they come
-    min_accuracy: float | None = None  # on test images, before a search; None = halfway between chance and 1
+    batch_size: int | None = setting(None, low=1, high=MANY)  # images per call at most; None = as they come
+    # On test images, before a search; None = halfway between chance and 1.
+    min_accuracy: float | None = setting(None, low=0, high=1, purpose=EXECUTION)
 
 
 @dataclass
 class TorchClassifierConfig(OwnClassifierConfig):
     """Any torch.nn.Module by its import path, with its state_dict."""
 
-    kind: str = "torch"
+    kind: str = setting("torch", choices=("torch",))
+    weights_key: str | None = None  # what stands before the names of the right weights, where several sets of them fit
 
 
 @dataclass
 class ExportClassifierConfig(OwnClassifierConfig):
     """A program of torch.export, `.pt2`."""
 
-    kind: str = "export"
+    kind: str = setting("export", choices=("export",))
 
 
 @dataclass
 class OnnxClassifierConfig(OwnClassifierConfig):
     """An ONNX file, through onnxruntime."""
 
-    kind: str = "onnx"
+    kind: str = setting("onnx", choices=("onnx",))
+    input: str | None = None  # name of the input for the images, where there are several; None = the one that fits
 
 
 @dataclass
 class HuggingFaceClassifierConfig(OwnClassifierConfig):
     """An image classifier of Hugging Face transformers: weights is a folder or the name of a repository."""
 
-    kind: str = "huggingface"
+    kind: str = setting("huggingface", choices=("huggingface",))
     revision: str | None = None  # of the repository: branch, tag or commit
 
 
@@ -198,30 +248,33 @@ class HuggingFaceClassifierConfig(OwnClassifierConfig):
 class TimmClassifierConfig(OwnClassifierConfig):
     """A model of timm by its name; weights is its state_dict, None = what timm has under that name."""
 
-    kind: str = "timm"
+    kind: str = setting("timm", choices=("timm",))
+    weights_key: str | None = None  # as of TorchClassifierConfig
 
 
 @dataclass
 class CallableClassifierConfig(OwnClassifierConfig):
     """A Python function by its import path: float32 array (N, C, H, W) => (N, K). It may ask a remote service."""
 
-    kind: str = "callable"
+    kind: str = setting("callable", choices=("callable",))
     function: str = ""
-    outputs: str = "probabilities"
+    outputs: str = setting("probabilities", choices=("logits", "probabilities", "scores"))
     version: str = ""  # of what answers; its id is made of this and the import path
-    retries: int = 3  # of a call that raises
-    wait: float = 1.0  # seconds before the first retry, twice as long before each further one
+    retries: int = setting(3, low=0, high=1000, purpose=EXECUTION)  # of a call that raises
+    # Seconds before the first retry, twice as long before each further one.
+    wait: float = setting(1.0, low=0, high=3600, purpose=EXECUTION)
 
 
 @dataclass
 class TruncationConfig:
     """Latent regularization of sources and partners."""
 
-    mode: str = MISSING  # none | fixed | adaptive
-    psi: float = 1.0  # for fixed
-    direction: str = "salvage"  # for adaptive: salvage | minimal
-    grid: list[float] = field(default_factory=list)  # for adaptive, descending
-    center: str = "class"  # what w_avg is: class | global
+    mode: str = setting(MISSING, choices=("none", "fixed", "adaptive"))
+    psi: float = setting(1.0, low=0, high=HIGHEST_PSI)  # for fixed
+    direction: str = setting("salvage", choices=("salvage", "minimal"))  # for adaptive
+    # For adaptive, tried from the largest to the smallest.
+    grid: list[float] = setting(factory=list, of="values", low=0, high=HIGHEST_PSI, distinct=True)
+    center: str = setting("class", choices=("class", "global"))  # what w_avg is
     cutoff: int | None = None  # layers below it are truncated; None = all, 0 = none
 
 
@@ -237,34 +290,38 @@ class StrategyConfig:
 class SamplingConfig(StrategyConfig):
     """No search: a misclassified source is the fault."""
 
-    _target_: str = "latreg.search.sampling.Sampling"
-    name: str = "sampling"
+    _target_: str = setting("latreg.search.sampling.Sampling", choices=("latreg.search.sampling.Sampling",))
+    name: str = setting("sampling", choices=("sampling",))
 
 
 @dataclass
 class RandomConfig(StrategyConfig):
     """First flip while psi goes down a grid, then bisection of psi."""
 
-    _target_: str = "latreg.search.random.RandomTruncation"
-    name: str = "random"
-    psi_grid: list[float] = MISSING  # descending; only values below the source's own psi are used
-    bisection_steps: int = 12
+    _target_: str = setting("latreg.search.random.RandomTruncation", choices=("latreg.search.random.RandomTruncation",))
+    name: str = setting("random", choices=("random",))
+    # Only values below the source's own psi are used.
+    psi_grid: list[float] = setting(MISSING, of="values", low=0, high=HIGHEST_PSI, shortest=1, descending=True)
+    bisection_steps: int = setting(12, low=0, high=FINEST)
 
 
 @dataclass
 class MixingConfig(StrategyConfig):
     """Style mixing with partners of rival classes, then bisection of alpha."""
 
-    _target_: str = "latreg.search.mixing.Mixing"
-    name: str = "mixing"
-    layer_sets: list[list[int]] = MISSING  # [] = all layers of the generator
-    partners: int = 100
-    top_k: int = 1
+    _target_: str = setting("latreg.search.mixing.Mixing", choices=("latreg.search.mixing.Mixing",))
+    name: str = setting("mixing", choices=("mixing",))
+    # [] = all layers of the generator.
+    layer_sets: list[list[int]] = setting(MISSING, of="sets", low=0, shortest=1)
+    partners: int = setting(100, low=1, high=MANY)
+    top_k: int = setting(1, low=1, high=MANY)
     targeted: bool = True
-    bisection_steps: int = 12
-    until: str = "screened"  # flipped | screened | valid: what a pair must be for the search of a source to end
-    run_seed: int = MISSING  # draws the partners
-    root_finder: str = "bisection"  # or itp, which needs fewer queries to the same end
+    bisection_steps: int = setting(12, low=0, high=FINEST)
+    # What a pair must be for the search of a source to end.
+    until: str = setting("screened", choices=("flipped", "screened", "valid"))
+    run_seed: int = setting(MISSING, low=0, high=LAST_SEED)  # draws the partners
+    # itp needs fewer queries to the same end.
+    root_finder: str = setting("bisection", choices=("bisection", "itp"))
     give_up: bool = False  # leave a mixture as soon as a verdict, which costs no query, shows its boundary is invalid
 
 
@@ -272,63 +329,75 @@ class MixingConfig(StrategyConfig):
 class HuntConfig(MixingConfig):
     """Mixing with the settings that find most valid faults per query."""
 
-    name: str = "hunt"
+    name: str = setting("hunt", choices=("hunt",))
 
 
 @dataclass
 class VAETrainingConfig:
     """Recipe of the model behind the gate in_distribution: Adam with a one-cycle learning rate."""
 
-    latent_dim: int = 32
-    widths: list[int] = field(default_factory=lambda: [32, 64, 128])  # channels after each halving of the resolution
-    epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 2e-3
+    latent_dim: int = setting(32, low=1, high=WIDE)
+    # Channels after each halving of the resolution.
+    widths: list[int] = setting(factory=lambda: [32, 64, 128], low=1, high=WIDE, of="widths", shortest=1, longest=9)
+    epochs: int = setting(10, low=1, high=MANY)
+    batch_size: int = setting(128, low=1, high=MANY)
+    learning_rate: float = setting(2e-3, above=0)
 
 
 @dataclass
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened
-    min_ssim: float = 0.95
-    max_l2_rel: float = 0.2
+    gates: list[str] = setting(
+        factory=lambda: ["in_distribution", "label_kept"], choices=("screened", "in_distribution", "label_kept")
+    )
+    min_ssim: float = setting(0.95, low=-1, high=1)
+    max_l2_rel: float = setting(0.2, low=0)
     vae: str | None = None  # weights of the model behind in_distribution, null = none
-    quantile: float = 0.99  # of the errors of real images: where the threshold is
-    training: VAETrainingConfig = field(default_factory=VAETrainingConfig)
-    judge: list[str] = MISSING  # weights of the ensemble's members, [] = none
-    min_judge_confidence: float = 0.0  # label_kept also takes this probability of the class
-    judge_batch: int = 16
-    lpips: str | None = None  # alex or squeeze: the distance is measured too, null = not
+    quantile: float = setting(0.99, above=0, below=1)  # of the errors of real images: where the threshold is
+    training: VAETrainingConfig = setting(factory=VAETrainingConfig, stages=(TRAIN_VALIDITY,))
+    judge: list[str] = setting(MISSING, of="classifiers", distinct=True)  # weights of the ensemble's members, [] = none
+    min_judge_confidence: float = setting(0.0, low=0, high=1)  # label_kept also takes this probability of the class
+    judge_batch: int = setting(16, low=1, high=MANY, purpose=EXECUTION)
+    lpips: str | None = setting(None, choices=("alex", "squeeze"))  # the distance is measured too, null = not
 
 
 @dataclass
 class SearchConfig:
     """What is searched, and how much of it."""
 
-    sources_per_class: int = 20
-    classes: list[int] | None = None  # None = all
-    first_z_seed: int = 0
-    uncertain_per_class: int = 0  # further sources that are chosen: accepted and uncertain without truncation
-    min_confidence: float = 0.0  # the baseline gate: argmax is c, p[c] and margin at least these
-    min_margin: float = 0.0
-    confident_below: float = 0.01  # a source is confident where its second class has less than this probability
+    sources_per_class: int = setting(20, low=1, high=MANY, purpose=AMOUNT)
+    # None = all.
+    classes: list[int] | None = setting(None, low=0, of="classes", shortest=1, distinct=True, purpose=SOURCES)
+    first_z_seed: int = setting(0, low=0, high=LAST_SEED, purpose=SOURCES)
+    # Further sources that are chosen: accepted and uncertain without truncation.
+    uncertain_per_class: int = setting(0, low=0, high=MANY, purpose=SOURCES)
+    # The baseline gate: argmax is c, p[c] and margin at least these.
+    min_confidence: float = setting(0.0, low=0, high=1)
+    min_margin: float = setting(0.0, low=-1, high=1)
+    # A source is confident where its second class has less than this probability.
+    confident_below: float = setting(0.01, low=0, high=1)
     uncertain_only: bool = False  # a confident source costs its first query and is not searched
-    max_queries: int | None = None  # whole run, None = no limit; not with workers, shard or uncertain_per_class
-    max_queries_per_source: int = 1000
-    concurrency: int = 200  # sources searched side by side
-    chunk: int | None = None  # images per forward pass, None = what suits the device
-    part_size: int = 100  # sources per parquet file
-    workers: int = 1  # processes of one thread, or of one GPU each; 1 = this process with all its threads
-    shard: str | None = None  # k/n: every n-th source from the k-th on, k = 1 .. n; latreg.merge joins them
+    # Of the whole run, None = no limit; not with workers, shard or uncertain_per_class.
+    max_queries: int | None = setting(None, low=1, high=LONG)
+    max_queries_per_source: int = setting(1000, low=1, high=LONG)
+    concurrency: int = setting(200, low=1, high=MANY, purpose=EXECUTION)  # sources searched side by side
+    # Images per forward pass, None = what suits the device.
+    chunk: int | None = setting(None, low=1, high=MANY, purpose=EXECUTION)
+    part_size: int = setting(100, low=1, high=MANY, purpose=EXECUTION)  # sources per parquet file
+    # Processes of one thread, or of one GPU each; 1 = this process with all its threads.
+    workers: int = setting(1, low=1, high=1024, purpose=EXECUTION)
+    # k/n: every n-th source from the k-th on, k = 1 .. n; latreg.merge joins them.
+    shard: str | None = setting(None, purpose=SHARE)
 
 
 @dataclass
 class EvaluationConfig:
     """Sizes of a generator's evaluation."""
 
-    samples: int = 5000  # for agreement and distance, per truncation
-    training_samples: int = 30_000  # for the classifier that learns from samples alone
+    # For agreement and distance, per truncation; more than the nearest neighbours that count.
+    samples: int = setting(5000, above=3, high=MANY)
+    training_samples: int = setting(30_000, low=1, high=MANY)  # for the classifier that learns from samples alone
 
 
 @dataclass
@@ -345,32 +414,33 @@ class TrainerConfig:
 class TrackingConfig:
     """Weights & Biases."""
 
-    mode: str = MISSING  # offline | online | disabled
+    mode: str = setting(MISSING, choices=("offline", "online", "disabled"))
     project: str = "latreg"
     entity: str | None = None
     tags: list[str] = field(default_factory=list)
-    table_rows: int = 200  # at most so many strips are logged
+    table_rows: int = setting(200, low=0, high=MANY)  # at most so many strips are logged
 
 
 @dataclass
 class Config:
     """One job."""
 
-    stage: str = "search"  # or train_classifier, train_generator, train_validity, evaluate_generator, make_probe
-    name: str = MISSING  # of the experiment: folder below multirun/, group in W&B
-    run_seed: int = 0
-    resume: bool = False
-    device: str = "auto"  # of a search: auto | cpu | cuda | cuda:1 ..
+    stage: str = setting(SEARCH, choices=STAGES, stages=STAGES)
+    # Of the experiment: folder below multirun/, group in W&B.
+    name: str = setting(MISSING, purpose=EXECUTION)
+    run_seed: int = setting(0, low=0, high=LAST_SEED)
+    resume: bool = setting(False, purpose=EXECUTION)
+    device: str = setting("auto", purpose=EXECUTION)  # of a search: auto | cpu | cuda | cuda:1 ..
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
-    strategy: StrategyConfig = field(default_factory=StrategyConfig)
-    truncation: TruncationConfig = field(default_factory=TruncationConfig)
-    validity: ValidityConfig = field(default_factory=ValidityConfig)
-    search: SearchConfig = field(default_factory=SearchConfig)
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    generator: GeneratorConfig = setting(factory=GeneratorConfig, stages=(SEARCH, TRAIN_GENERATOR))
+    classifier: ClassifierConfig = setting(factory=ClassifierConfig, stages=(SEARCH, TRAIN_CLASSIFIER))
+    strategy: StrategyConfig = setting(factory=StrategyConfig, stages=(SEARCH,))
+    truncation: TruncationConfig = setting(factory=TruncationConfig, stages=(SEARCH,))
+    validity: ValidityConfig = setting(factory=ValidityConfig, stages=(SEARCH, TRAIN_VALIDITY))
+    search: SearchConfig = setting(factory=SearchConfig, stages=(SEARCH,))
+    evaluation: EvaluationConfig = setting(factory=EvaluationConfig, stages=())
+    trainer: TrainerConfig = setting(factory=TrainerConfig, purpose=EXECUTION)
+    tracking: TrackingConfig = setting(factory=TrackingConfig, purpose=EXECUTION)
 
 
 OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
@@ -381,11 +451,6 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
     TimmClassifierConfig,
     CallableClassifierConfig,
 )
-
-_RECIPE = {
-    "generator": tuple(f.name for f in fields(GeneratorConfig) if f.name != "weights"),
-    "classifier": tuple(f.name for f in fields(ClassifierConfig) if f.name not in ("weights", "probe_images")),
-}
 
 
 def base_name(path: str | None) -> str:
@@ -418,11 +483,95 @@ MAX_DEPTH = 20  # of its nesting
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def recipes_in(config: Mapping[str, Any]) -> list[str]:
-    """Settings that say how to train, and nothing of a search: what its weights files describe holds there."""
-    elsewhere = {"generator": "_target_", "classifier": "kind"}  # the key that tells networks that were made there
-    ours = [group for group, key in elsewhere.items() if key not in config.get(group, {})]
-    return [f"{group}.{key}" for group in ours for key in _RECIPE[group]]
+@cache
+def _settings(*made_elsewhere: type[Any]) -> dict[str, Setting]:
+    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, made_elsewhere)
+
+
+def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
+    """What a dotted key is for in a configuration, to whose stage some settings do not matter.
+
+    A key that the schema has not got, as old runs have some, is for what its group is for.
+    """
+    made_elsewhere: list[type[Any]] = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
+    made_elsewhere += [OwnClassifierConfig] * ("kind" in config.get("classifier", {}))
+    known = _settings(*made_elsewhere)
+    while key and key not in known:
+        key = key.rpartition(".")[0]
+    declared = known.get(key, Setting(RESULT, STAGES_THAT_GO_ON))
+    matters = config.get("stage", SEARCH) in (declared.stages or ())
+    return declared.purpose or RESULT if matters else EXECUTION
+
+
+def typed(cfg: DictConfig) -> Config:
+    """The typed configuration.
+
+    Raises:
+        LatregError: a setting has no value, or one that it must not have.
+    """
+    check_settings(cfg)
+    check_given(cfg)
+    try:
+        config = OmegaConf.to_object(cfg)
+    except OmegaConfBaseException as error:
+        raise LatregError(one_line(error)) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def check_given(cfg: DictConfig) -> None:
+    """Refuse a configuration in which a setting has no value.
+
+    Raises:
+        LatregError: with the first such setting.
+    """
+    if missing := OmegaConf.missing_keys(cfg):
+        raise LatregError(f"{sorted(missing)[0]} must be given, but has no value")
+
+
+def check_settings(cfg: DictConfig, prefix: str = "") -> None:
+    """Refuse values that the schema does not allow; those that are still missing pass.
+
+    Args:
+        cfg: a configuration, or a group of it, that the schema was merged into.
+        prefix: of the group's keys, with a dot at its end.
+
+    Raises:
+        LatregError: with the first of them.
+    """
+    schema = OmegaConf.get_type(cfg)
+    assert schema is not None
+    for of in fields(schema):
+        declared, key = declared_at(of), prefix + of.name
+        if OmegaConf.is_missing(cfg, of.name):
+            continue
+        value = _value_of(cfg, of.name, key)
+        if isinstance(value, DictConfig) and is_dataclass(OmegaConf.get_type(value)):
+            check_settings(value, f"{key}.")
+        elif problem := refusal(declared, of.type, _plain(value, key)):
+            raise LatregError(f"{key} {problem}")
+
+
+def _value_of(cfg: DictConfig, name: str, key: str) -> Any:
+    try:
+        return cfg[name]
+    except OmegaConfBaseException as error:
+        raise LatregError(f"{key} must have a value, but: {one_line(error)}") from error
+
+
+def _plain(value: Any, key: str) -> Any:
+    """Lists and mappings without interpolations."""
+    if not OmegaConf.is_config(value):
+        return value
+    try:
+        return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise LatregError(f"{key} must have a value, but: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    """The first line of OmegaConf's message; the next ones say in its own words where it was."""
+    return str(error).split("\n", maxsplit=1)[0]
 
 
 def load_run_config(run_dir: Path) -> Config:
@@ -438,10 +587,9 @@ def load_run_config(run_dir: Path) -> Config:
     saved = read_settings(path)
     try:
         schema = _schema_of(saved)
-        config = OmegaConf.to_object(OmegaConf.merge(schema, saved))
-    except (OmegaConfBaseException, HydraException) as error:
+        config = typed(cast(DictConfig, OmegaConf.merge(schema, saved)))
+    except (OmegaConfBaseException, HydraException, LatregError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {' '.join(str(error).split())}") from error
-    assert isinstance(config, Config)
     if config.strategy._target_ != schema.strategy._target_:
         raise LatregError(
             f"strategy._target_ must be {schema.strategy._target_} in {path}, got {config.strategy._target_}"

@@ -1,5 +1,7 @@
 """The one exception for what a user can put right: bad input, missing files, a refused run."""
 
+import re
+
 
 class LatregError(ValueError):
     """Its message is one sentence: what was expected, what came, and what is allowed."""
@@ -7,3 +9,30 @@ class LatregError(ValueError):
 
 class ResumeRefusedError(LatregError):
     """A run is not what is asked for now; its folder stays as it was."""
+
+
+class NotFiniteError(LatregError):
+    """A network answers an image with NaN or infinite numbers.
+
+    Attributes:
+        image: its number among those that the network was asked about.
+    """
+
+    def __init__(self, network: str, image: int) -> None:
+        super().__init__(f"{network} must answer with finite numbers, but answers nan or infinite ones")
+        self.network = network
+        self.image = image
+
+
+ADVICE = ("weights_only", "trust_remote_code", "allow_pickle", "use_safetensors")  # on how to execute what a file holds
+
+
+def reason(error: BaseException) -> str:
+    """What an error of another library says, on one line, without escape codes, and without advice that is dangerous.
+
+    The type stands before it where the message does not speak for itself.
+    """
+    text = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", str(error)).split())
+    sentences = re.split(r"(?<=[.!?;])\s+", text)
+    kept = " ".join(one for one in sentences if not any(word in one for word in ADVICE))
+    return f"{type(error).__name__}: {kept}" if kept else type(error).__name__

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from latreg.config import Config, DatasetConfig, load_run_config, recipes_in, with_defaults
+from latreg.config import Config, DatasetConfig, load_run_config, purpose_in, with_defaults
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.scoring import score
@@ -17,10 +17,10 @@ from latreg.runs import records, strips
 from latreg.runs.faults import read_fitting
 from latreg.runs.files import check_empty, read_json, writing
 from latreg.runs.folder import RunFolder, differences, read_config, read_status
+from latreg.runs.provenance import changed_files
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_judge
 
-MAY_DIFFER = ("search.shard", "search.workers", "search.chunk", "search.concurrency", "device", "resume", "tracking")
 MAX_SOURCES = 2**22
 
 
@@ -52,15 +52,14 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     wanted = cfg.search.sources_per_class * len(cfg.search.classes or cfg.dataset.class_names)
     if not labelled and wanted > max(len(found), MAX_SOURCES):  # too many to be listed
         raise LatregError(f"expected {wanted} sources, but the runs hold {len(found)}")
-    if cfg.search.part_size < 1:
-        raise LatregError(f"search.part_size must be at least 1 in {run_dirs[0]}, got {cfg.search.part_size}")
     sources = labelled or make_sources(cfg.search, len(cfg.dataset.class_names))
     missing = [source for source in sources if source not in found]
     if missing:
         raise LatregError(
             f"expected {len(sources)} sources, but {len(missing)} are in none of the runs: {missing[0]} .."
         )
-    weights = read_status(run_dirs[0]).get("weights", {})
+    status = read_status(run_dirs[0])
+    weights = status.get("weights", {})
     seconds = sum(_seconds(run_dir) for run_dir in run_dirs)
     folder = RunFolder(output)
     with folder.claimed():
@@ -77,7 +76,8 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         with writing(output):
             strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
         folder.write_json("metrics.json", results)
-        folder.status(weights=weights, merged_from=[str(run_dir) for run_dir in run_dirs])
+        files = status.get("classifier_files", {})
+        folder.status(weights=weights, classifier_files=files, merged_from=[str(run_dir) for run_dir in run_dirs])
         folder.done()
     print(metrics.as_text(results))
     print(output)
@@ -89,10 +89,13 @@ def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, Bo
         if (state := read_status(run_dir).get("state")) != "done":
             raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
         expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
-        for key, first, other in differences(expected, config, (*MAY_DIFFER, *recipes_in(expected))):
-            raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
-        if read_status(run_dir).get("weights") != read_status(run_dirs[0]).get("weights"):
-            raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}")
+        for key, first, other in differences(expected, config):
+            if not purpose_in(key, expected).free_in_shards:
+                raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
+        status, first_status = read_status(run_dir), read_status(run_dirs[0])
+        if status.get("weights") != first_status.get("weights"):
+            files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})
+            raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}{files}")
         for record in read_fitting(run_dir, dataset):
             source = records.source_of(record)
             if source in found:

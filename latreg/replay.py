@@ -21,6 +21,8 @@ from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.jobs.assembly import Parts, assemble
 from latreg.runs.faults import read_fitting
+from latreg.runs.folder import read_status
+from latreg.runs.provenance import changed_files
 from latreg.search.outcome import saved_images
 
 TOLERANCE = 1  # levels of 256: rounding may differ between batch sizes and machines
@@ -95,9 +97,11 @@ def check_weights(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) 
         ("generator", parts.generator.id, {pair.generator_id for pair in pairs}),
         ("SUT", parts.sut.id, {pair.sut_id for pair in pairs}),
     ):
-        if ids - {found}:
+        if others := ids - {found}:
+            before = read_status(run_dir).get("classifier_files")
+            files = changed_files(before, parts.classifier_files) if name == "SUT" else ""
             raise LatregError(
-                f"{run_dir} was made with the {name} {ids.pop()[:12]}, but its weights are now {found[:12]}"
+                f"{run_dir} was made with the {name} {others.pop()[:12]}, but its weights are now {found[:12]}{files}"
             )
 
 

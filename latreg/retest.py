@@ -18,14 +18,13 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import predictions
 from latreg.compute.device import make_device
-from latreg.config import Config, conf_dir, load_run_config
+from latreg.config import Config, conf_dir, load_run_config, typed
 from latreg.errors import LatregError
 from latreg.jobs.sut_check import check_sut
 from latreg.measures.metrics import aligned, wilson
@@ -130,11 +129,9 @@ def classifier_config(run_dir: Path, settings: Sequence[str]) -> Config:
         with initialize_config_dir(conf_dir(), version_base="1.3"):
             composed = compose("config", list(settings))
         composed.dataset = run.dataset
-        config = OmegaConf.to_object(composed)
     except (HydraException, OmegaConfBaseException) as error:
         raise LatregError(f"the settings of the classifier do not fit: {error}") from error
-    assert isinstance(config, Config)
-    return config
+    return typed(composed)
 
 
 def _check_rate(rate: float | None) -> None:

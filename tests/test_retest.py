@@ -107,7 +107,7 @@ def test_any_classifier_will_do(run):
         (["classifier=onnx"], "classifier.weights must name"),
         (["classifier=cnn", "classifier.weights=zoo:fashion_mnist_sut"], "at least 0.9.* was expected"),
         (["classifier=callable", "classifier.function=tests.test_retest.eights"], "right on 0.08.* at least 0.55"),
-        (["classifier=callable", "classifier.function=tests.test_retest.logits"], "classifier.outputs=logits is right"),
+        (["classifier=callable", "classifier.function=tests.test_retest.logits"], "classifier.outputs=scores is right"),
         ([*SUT, "--max-failure-rate", "3"], "--max-failure-rate must be within 0 .. 1, got 3"),
     ],
 )

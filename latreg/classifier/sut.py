@@ -12,7 +12,7 @@ from latreg.classifier.optimized import optimized
 from latreg.compute.batches import filled
 from latreg.config import DatasetConfig
 from latreg.data.images import ImageSet, to_unit
-from latreg.errors import LatregError
+from latreg.errors import LatregError, NotFiniteError
 from latreg.interfaces import SUT
 from latreg.zoo import weights
 
@@ -47,7 +47,18 @@ class TorchSUT:
         """
         check_images(images, self.channels)
         logits: Tensor = self._optimized(filled(images.to(self.device)))
-        return logits[: len(images)].softmax(dim=1)
+        return finite(logits[: len(images)]).softmax(dim=1)
+
+
+def finite(answers: Tensor, network: str = "the classifier") -> Tensor:
+    """The answers (N, K) of a network as they are.
+
+    Raises:
+        NotFiniteError: some are NaN or infinite.
+    """
+    if not answers.isfinite().all():
+        raise NotFiniteError(network, int((~answers.isfinite().flatten(1).all(1)).nonzero()[0]))
+    return answers
 
 
 def check_images(images: Tensor, channels: int) -> None:

@@ -11,7 +11,6 @@ from latreg.compute.device import make_device
 from latreg.config import Config, OwnClassifierConfig
 from latreg.data.images import ImageSet, to_unit
 from latreg.errors import LatregError
-from latreg.evaluation.manifold import NEAREST
 from latreg.evaluation.scores import Distances, JudgeFeatures, agreement, draw
 from latreg.generator.pretrained import StyleGAN2, load_generator
 from latreg.generator.snapshots import sample_grid
@@ -33,16 +32,14 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
     The grids are samples_psi_<psi>_<center>.png: a row per class, with the first z_seeds and nothing picked.
 
     Raises:
-        LatregError: weights of the generator or the judge are missing, the real data are, or `evaluation.samples` is
-            too small, or the classifier that learns from samples is no network of latreg.
+        LatregError: weights of the generator or the judge are missing, or the real data are, or the classifier that
+            learns from samples is no network of latreg.
     """
     if isinstance(cfg.classifier, OwnClassifierConfig):
         raise LatregError(
             f"stage=evaluate_generator trains a network of latreg on samples, got classifier={cfg.classifier.kind}"
         )
     n = cfg.evaluation.samples
-    if n <= NEAREST:
-        raise LatregError(f"evaluation.samples must be above {NEAREST}, the nearest neighbours that count, got {n}")
     generator = load_generator(cfg.generator, cfg.dataset, make_device(cfg.device))
     if not generator.conditional:
         raise LatregError("stage=evaluate_generator needs a generator of classes: its scores are about samples of them")

@@ -1,6 +1,5 @@
 """Train a StyleGAN2 on one device or several, from the start or from its last checkpoint."""
 
-import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -12,7 +11,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from latreg.config import Config, GeneratorTrainingConfig
+from latreg.config import TRAIN_GENERATOR, Config, GeneratorTrainingConfig, purpose_in
 from latreg.data.images import ImageSet
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.generator.augment import transform_names
@@ -21,7 +20,6 @@ from latreg.generator.module import StyleGAN2Module
 from latreg.generator.networks import block_resolutions
 from latreg.generator.precision import check_precision
 from latreg.generator.pretrained import network_arguments
-from latreg.generator.projected import NETWORKS
 from latreg.generator.snapshots import Score, Snapshots, checkpoint_path
 from latreg.runs.provenance import command, versions
 from latreg.training.checkpoints import read_checkpoint
@@ -180,39 +178,30 @@ def check_recipe(cfg: Config) -> None:
     """Refuse what no data can mend.
 
     Raises:
-        LatregError: a setting is out of its range.
+        LatregError: settings do not fit each other.
     """
     recipe = cfg.generator.training
     try:
         block_resolutions(cfg.dataset.resolution)
     except ValueError as error:
         raise LatregError(f"dataset.resolution does not fit a StyleGAN2: {error}") from error
-    if cfg.dataset.channels not in (1, 3):
-        raise LatregError(f"dataset.channels must be 1 or 3, got {cfg.dataset.channels}")
-    if recipe.features not in (None, *NETWORKS):
+    if recipe.total_images < 1:
+        raise LatregError(f"generator.training.total_images must be at least 1, got {recipe.total_images}")
+    if cfg.generator.channel_base < cfg.dataset.resolution:
         raise LatregError(
-            f"generator.training.features must be null or one of {', '.join(NETWORKS)}, got {recipe.features!r}"
+            f"generator.channel_base must be at least {cfg.dataset.resolution}, the resolution, "
+            f"got {cfg.generator.channel_base}"
         )
-    for name in ("augment_images", "augment_interval", "snapshot_images", "r1_interval", "pl_interval"):
-        if getattr(recipe, name) < 1:
-            raise LatregError(f"generator.training.{name} must be at least 1, got {getattr(recipe, name)}")
-    if not 0 <= recipe.augment_p <= 1:
-        raise LatregError(f"generator.training.augment_p must be within 0 .. 1, got {recipe.augment_p}")
     check_guidance(recipe, cfg.dataset.resolution)
 
 
 def check_guidance(recipe: GeneratorTrainingConfig, resolution: int) -> None:
-    """Refuse settings of the guide that are out of range, or have no guide.
+    """Refuse settings of the guide that do not fit the images, or have no guide.
 
     Raises:
         LatregError: one is.
     """
-    for name in ("guide_weight", "guide_weight_end", "guide_from"):
-        if (value := getattr(recipe, name)) is not None and not (math.isfinite(value) and value >= 0):
-            raise LatregError(f"generator.training.{name} must be at least 0, got {value}")
-    if not 0 <= recipe.guide_until <= 1:
-        raise LatregError(f"generator.training.guide_until must be within 0 .. 1, got {recipe.guide_until}")
-    if not 0 <= recipe.guide_shift < resolution:
+    if recipe.guide_shift >= resolution:
         raise LatregError(
             f"generator.training.guide_shift must be within 0 .. {resolution - 1} pixels, got {recipe.guide_shift}"
         )
@@ -283,10 +272,14 @@ def earlier_recipes(last: Mapping[str, Any], cfg: Config) -> list[dict[str, Any]
         return []
     recipe = {**asdict(cfg.generator.training), "architecture": cfg.generator.name}
     before = {**asdict(GeneratorTrainingConfig()), **last["recipe"], "architecture": last["architecture"]}
-    free = ("total_images", "snapshot_images", "data_on_device")  # tell how long and where, not how
-    changed = {name: value for name, value in before.items() if name not in free and recipe.get(name) != value}
+    changed = {name: value for name, value in before.items() if _is_of_recipe(name) and recipe.get(name) != value}
     part = [{"until_images": last["images_seen"], **changed}] if changed else []
     return [*last.get("earlier_recipes", []), *part]
+
+
+def _is_of_recipe(name: str) -> bool:
+    """Whether a setting tells how a training went on, not how long and where."""
+    return not purpose_in(f"generator.training.{name}", {"stage": TRAIN_GENERATOR}).free_in_repetitions
 
 
 def guides_so_far(last: Mapping[str, Any], guide: Guide | None) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from hydra.utils import instantiate
 
-from latreg.classifier.adapters import load_classifier
+from latreg.classifier.adapters import AdaptedSUT, load_classifier
 from latreg.compute.device import CHUNK, make_device
 from latreg.config import Config, OwnGeneratorConfig, SearchConfig, StrategyConfig
 from latreg.errors import LatregError
@@ -48,6 +48,11 @@ class Parts:
             "judge": self.judge.id if self.judge else None,
             "vae": self.vae.id if self.vae else None,
         }
+
+    @property
+    def classifier_files(self) -> dict[str, str]:
+        """Name and sha256 of what the id of a classifier made elsewhere is made of, {} for one of latreg's."""
+        return self.sut.files if isinstance(self.sut, AdaptedSUT) else {}
 
 
 def assemble(cfg: Config) -> Parts:

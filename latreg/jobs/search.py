@@ -1,6 +1,6 @@
 """The stage that searches: boundary inputs of a classifier, saved part by part, logged and scored."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from latreg.runs import records, strips
 from latreg.runs.faults import image_shape
 from latreg.runs.files import writing
 from latreg.runs.folder import RunFolder
+from latreg.runs.provenance import changed_files
 from latreg.tracking import Tracker
 
 
@@ -30,11 +31,12 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     saved = records.recover_records(folder.path, image_shape(cfg.dataset))
     parts = assemble(cfg)
     ids = parts.ids
-    folder.status(weights=ids)
+    check_same_networks(saved, parts, folder)
+    folder.status(weights=ids, classifier_files=parts.classifier_files)
     check_sut(cfg, parts.sut)
     wanted = wanted_sources(cfg, parts, folder)
     sources = shard_of(wanted, cfg.search.shard)
-    check_resumed(saved, sources, ids, folder.path)
+    check_same_sources(saved, sources, folder.path)
     if not parts.generator.conditional or cfg.search.uncertain_per_class:
         write_sources(folder, wanted, cfg.search.sources_per_class)
     count = len(saved)
@@ -63,18 +65,21 @@ def wanted_sources(cfg: Config, parts: Parts, folder: RunFolder) -> list[Source]
     return kept or find_sources(cfg, parts)
 
 
-def check_resumed(
-    saved: Sequence[BoundaryRecord], sources: Sequence[Source], ids: Mapping[str, str | None], folder: Path
-) -> None:
-    """Refuse to go on with other weights than those of the saved records, or with fewer sources."""
-    for record in saved:
-        before = {name: getattr(record, f"{name}_id") for name in ids}
-        for name, used in before.items():
-            if used != ids[name]:
-                raise ResumeRefusedError(
-                    f"resume=true needs the weights of {folder}, but the {name} was {_short(used)} and is now "
-                    f"{_short(ids[name])}"
-                )
+def check_same_networks(saved: Sequence[BoundaryRecord], parts: Parts, folder: RunFolder) -> None:
+    """Refuse to go on with other networks than those of the saved records."""
+    for name, now in parts.ids.items():
+        used = next((id for record in saved if (id := getattr(record, f"{name}_id")) != now), now)
+        if used != now:
+            before = folder.resumed.get("classifier_files")
+            files = changed_files(before, parts.classifier_files) if name == "sut" else ""
+            raise ResumeRefusedError(
+                f"resume=true needs the weights of {folder.path}, but the {name} was {_short(used)} and is now "
+                f"{_short(now)}{files}"
+            )
+
+
+def check_same_sources(saved: Sequence[BoundaryRecord], sources: Sequence[Source], folder: Path) -> None:
+    """Refuse to go on with fewer sources than those of the saved records."""
     if foreign := {records.source_of(record) for record in saved} - set(sources):
         raise ResumeRefusedError(
             f"resume=true needs the sources of {folder} or more, but {len(foreign)} of its {len(saved)} are not "

@@ -6,55 +6,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from latreg.compute.memory import keep_freed_memory
-from latreg.config import Config, check_names, recipes_in
+from latreg.config import SEARCH, Config, check_given, check_names, check_settings, typed
 from latreg.data.splits import complete
-from latreg.errors import LatregError, ResumeRefusedError
+from latreg.errors import ResumeRefusedError
 from latreg.jobs.networks import describe_networks
 from latreg.measures import metrics
 from latreg.runs.folder import RunFolder
 
 Stage = Callable[[Config, RunFolder], dict[str, Any]]  # does the work in the run's folder and returns its metrics
 
-STAGES = ("search", "train_classifier", "train_generator", "evaluate_generator", "train_validity", "make_probe")
-
-# What must be the same when a run is resumed, and what of it may differ, as it does not change what was done so far.
-FIXED = {
-    "search": ("run_seed", "dataset", "generator", "classifier", "strategy", "truncation", "validity", "search"),
-    "train_classifier": ("run_seed", "dataset", "classifier"),
-    "train_generator": ("run_seed", "dataset", "generator"),
-    "train_validity": ("run_seed", "dataset", "validity"),
-}
-FREE_TO_CHANGE = (
-    *(f"classifier.{name}" for name in ("probe_images", "min_accuracy", "retries", "wait")),
-    *(f"search.{name}" for name in ("sources_per_class", "workers", "chunk", "concurrency")),
-    "validity.judge_batch",
-    *(f"generator.training.{name}" for name in ("total_images", "snapshot_images", "data_on_device")),
-    *(f"generator.training.{name}" for name in ("r1_gamma", "augment", "augment_target", "augment_images")),
-    *(f"generator.training.{name}" for name in ("learning_rate", "ema_images", "ema_rampup")),
-    *(f"generator.training.{name}" for name in ("guide", "guide_weight", "guide_weight_end", "guide_from")),
-    *(f"generator.training.{name}" for name in ("guide_until", "guide_shift")),
-)
-
 
 def run(cfg: DictConfig, output_dir: str) -> None:
     """Run the stage that the configuration names, in its run folder; the last line printed is that folder."""
     folder = RunFolder(Path(output_dir))
+    check_settings(cfg)
     complete(cfg.dataset)
-    if missing := OmegaConf.missing_keys(cfg):
-        raise LatregError(f"{sorted(missing)[0]} must be given, but has no value")
+    check_given(cfg)
     describe_networks(cfg)
-    config = OmegaConf.to_object(cfg)
-    assert isinstance(config, Config)
+    config = typed(cfg)
     check_names(config)
     stage = _stage(config.stage)
     _catch_sigterm()
     keep_freed_memory()
     with folder.claimed():
-        free = (*FREE_TO_CHANGE, *(recipes_in(cfg) if config.stage == "search" else ()))
-        folder.begin(cfg, FIXED.get(config.stage, ()), free)
+        folder.begin(cfg)
         results = _results(stage, config, folder)
     print(metrics.as_text(results))
     print(folder.path)
@@ -86,9 +64,7 @@ def _catch_sigterm() -> None:
 
 def _stage(name: str) -> Stage:
     """The function of that name, and no other import: Lightning takes seconds, which a search need not wait for."""
-    if name not in STAGES:
-        raise LatregError(f"stage must be one of {', '.join(STAGES)}, got {name!r}")
-    if name == "search":
+    if name == SEARCH:
         from latreg.jobs.search import search
 
         return search

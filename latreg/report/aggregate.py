@@ -7,45 +7,33 @@ import numpy as np
 
 from latreg.measures import metrics
 from latreg.report.results import CHOSEN, STRATA
-from latreg.report.runs import Cell, Column, Rows, Run, Study
+from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
+from latreg.report.runs import Column, Rows, Run, Study
 from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
+from latreg.runs.cell import Cell
 
 GATES = ("screened", "in_distribution", "label_kept")
 CURVE_POINTS = 20  # of a budget curve
 
-Row = dict[str, Any]
 
-
-def key(cell: Cell) -> Row:
-    """The columns that name a cell."""
-    return {
-        "dataset": cell.dataset,
-        "strategy": cell.strategy,
-        "truncation": cell.truncation,
-        "psi": cell.psi,
-        "center": cell.center,
-        "variant": cell.variant,
-    }
-
-
-def cell_rows(study: Study) -> list[Row]:
+def cell_rows(study: Study) -> list[CellRow]:
     """cells.csv: one row per cell and stratum. A number that is not defined or was not measured is None."""
     return [
-        key(cell) | {"stratum": stratum} | summarize(study.rows(cell, stratum)) | _from_metrics(study, cell, stratum)
+        CellRow(cell, stratum, summarize(study.rows(cell, stratum)) | _from_metrics(study, cell, stratum))
         for cell in study.cells
         for stratum in STRATA
         if stratum != CHOSEN or len(study.chosen[cell])
     ]
 
 
-def summarize(rows: Rows) -> Row:
+def summarize(rows: Rows) -> Raw:
     """Counts, rates with Wilson's intervals, costs and medians with bootstrap intervals."""
     flips = rows.where(rows.flipped == 1)
     n, flipped, valid = len(rows), len(flips), int(rows.valid_fault.sum())
     gates = {gate: _count(getattr(flips, gate)) for gate in GATES}
     counts = {"sources": n, "accepted": int(rows.accepted.sum()), "flipped": flipped, **gates}
     counts |= {"all_gates": _count(all_gates(flips)), "valid_faults": valid}
-    summary: Row = dict(counts)
+    summary: Raw = dict(counts)
     summary |= _rate("accepted_rate", counts["accepted"], n) | _rate("flipped_rate", flipped, n)
     for gate in (*GATES, "all_gates"):
         summary |= _rate(f"{gate}_share", counts[gate], flipped)  # of the flips
@@ -79,24 +67,24 @@ def _count(flags: Column) -> int | None:
     return int(known.sum()) if len(known) or not len(flags) else None
 
 
-def _rate(name: str, count: int | None, n: int) -> Row:
+def _rate(name: str, count: int | None, n: int) -> Raw:
     interval = None if count is None else wilson(count, n)
     low, high = interval or (None, None)
     return {name: None if interval is None or count is None else count / n, f"{name}_low": low, f"{name}_high": high}
 
 
-def _cost(name: str, costs: Column, faults: Column) -> Row:
+def _cost(name: str, costs: Column, faults: Column) -> Raw:
     found = faults.sum() > 0
     low, high = (bootstrap(ratio, costs, faults) if found else None) or (None, None)
     return {name: float(ratio(costs, faults)) if found else None, f"{name}_low": low, f"{name}_high": high}
 
 
-def _median(name: str, values: Column) -> Row:
+def _median(name: str, values: Column) -> Raw:
     low, high = median_interval(values) or (None, None)
     return {name: float(np.median(values)) if len(values) else None, f"{name}_low": low, f"{name}_high": high}
 
 
-def _from_metrics(study: Study, cell: Cell, stratum: str) -> Row:
+def _from_metrics(study: Study, cell: Cell, stratum: str) -> Raw:
     """What only the run itself could measure, from its images: the numbers of metrics.json that rows do not give.
 
     A cell of several runs has none of them.
@@ -110,11 +98,11 @@ def _from_metrics(study: Study, cell: Cell, stratum: str) -> Row:
 _KNOWN = set(metrics.summarize([])) - {"diversity", "seconds", "queries_per_second"}
 
 
-def _measured(run: Run, stratum: str) -> Row:
+def _measured(run: Run, stratum: str) -> Raw:
     values: Any = run.metrics
     for name in () if stratum == "all" else ("strata", stratum):
         values = values.get(name) if isinstance(values, Mapping) else None
-    row: Row = {}
+    row: Raw = {}
     for name, value in values.items() if isinstance(values, Mapping) else ():
         if name in _KNOWN:
             continue
@@ -130,35 +118,32 @@ def _is_interval(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
 
 
-def budget_rows(study: Study) -> list[Row]:
+def budget_rows(study: Study) -> list[BudgetRow]:
     """budget.csv: valid faults found so far against queries spent so far, in the order of the search."""
-    rows: list[Row] = []
+    rows: list[BudgetRow] = []
     for cell, found in study.cells.items():
         order = np.lexsort([found.label, found.z_seed])
         queries, faults = np.cumsum(found.queries[order]), np.cumsum(found.valid_fault[order])
         points = np.unique(np.linspace(0, len(order), CURVE_POINTS + 1)[1:].round().astype(int) - 1)
         curve = [(0, 0, 0), *((p + 1, int(queries[p]), int(faults[p])) for p in points.tolist() if p >= 0)]
-        rows += [key(cell) | {"sources": s, "queries": q, "valid_faults": f} for s, q, f in curve]
+        rows += [BudgetRow(cell, *point) for point in curve]
     return rows
 
 
-def class_rows(study: Study) -> list[Row]:
+def class_rows(study: Study) -> list[ClassRow]:
     """classes.csv: how many flips and valid faults go from one class to another, where there are some."""
-    rows: list[Row] = []
+    rows: list[ClassRow] = []
     for cell, found in study.cells.items():
         flips = found.where(found.flipped == 1)
         pairs, index = np.unique(np.stack([flips.label, flips.predicted], axis=1), axis=0, return_inverse=True)
         flipped = np.bincount(index.ravel(), minlength=len(pairs))
         valid = np.bincount(index.ravel(), weights=flips.valid_fault, minlength=len(pairs))
         for (label, predicted), f, v in zip(pairs.tolist(), flipped.tolist(), valid.tolist(), strict=True):
-            rows.append(
-                key(cell)
-                | {"label": int(label), "predicted": int(predicted), "flipped": int(f), "valid_faults": int(v)}
-            )
+            rows.append(ClassRow(cell, int(label), int(predicted), int(f), int(v)))
     return rows
 
 
-def study_summary(study: Study) -> Row:
+def study_summary(study: Study) -> Raw:
     """study.json: what was compared, by which settings, and what a reader should know."""
     datasets = list(dict.fromkeys(cell.dataset for cell in study.cells))
     return {
@@ -176,7 +161,7 @@ def study_summary(study: Study) -> Row:
     }
 
 
-def _dataset(study: Study, name: str) -> Row:
+def _dataset(study: Study, name: str) -> Raw:
     runs = [run for run in study.runs if run.cell.dataset == name]
     sizes = [len(rows) for cell, rows in study.cells.items() if cell.dataset == name]
     config = runs[0].config

@@ -13,15 +13,15 @@ and over all data sets confirmed or refuted only where every one of them says so
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from latreg.report import comparisons, statistics
 from latreg.report.results import STRATA
-from latreg.report.runs import Cell, Column, Rows, Study
+from latreg.report.rows import Answer, ClaimRow, Comparison
+from latreg.report.runs import Column, Rows, Study
+from latreg.runs.cell import Cell
 
-Row = dict[str, Any]
 CONFIRMED, REFUTED, UNDECIDED = "confirmed", "refuted", "undecided"
 
 NEAR_PSI = 0.6  # of claim 4 ..
@@ -37,65 +37,65 @@ class Claim:
     source: str  # who claims it
     statement: str
     measured: str  # how we look at it
-    compare: Callable[[Study, str], Iterator[Row]]  # data set => comparisons, those that decide marked as primary
-    judge: Callable[[Sequence[Row]], str]  # the corrected primary comparisons of one data set => verdict
+    compare: Callable[[Study, str], Iterator[Comparison]]  # data set => comparisons; primary ones decide
+    judge: Callable[[Sequence[Comparison]], str]  # the corrected primary comparisons of one data set => verdict
 
 
-def evaluate(study: Study) -> tuple[list[Row], list[Row]]:
+def evaluate(study: Study) -> tuple[list[ClaimRow], list[Comparison]]:
     """claims.json and comparisons.csv."""
     datasets = list(dict.fromkeys(cell.dataset for cell in study.cells))
-    claims: list[Row] = []
-    table: list[Row] = []
+    claims: list[ClaimRow] = []
+    table: list[Comparison] = []
     for claim in CLAIMS:
         made = [row for dataset in datasets for row in claim.compare(study, dataset)]
-        rows = [{"claim": claim.number, **row} for row in _corrected(made)]
+        rows = [replace(row, claim=claim.number) for row in _corrected(made)]
         table += rows
         claims.append(_answer(claim, datasets, rows))
     return claims, table
 
 
-def _corrected(rows: Sequence[Row]) -> list[Row]:
+def _corrected(rows: Sequence[Comparison]) -> list[Comparison]:
     """With Holm's correction, primary and other comparisons each among themselves."""
-    corrected: list[Row] = []
+    corrected: list[Comparison] = []
     for primary in (True, False):
-        family = [row for row in rows if row["primary"] is primary]
-        p_values = statistics.holm([row["p"] for row in family])
-        corrected += [{**row, "p_holm": p, "family": len(family)} for row, p in zip(family, p_values, strict=True)]
+        family = [row for row in rows if row.primary is primary]
+        p_values = statistics.holm([row.p for row in family])
+        corrected += [replace(row, p_holm=p, family=len(family)) for row, p in zip(family, p_values, strict=True)]
     return corrected
 
 
-def _answer(claim: Claim, datasets: Sequence[str], rows: Sequence[Row]) -> Row:
-    answers: list[Row] = []
+def _answer(claim: Claim, datasets: Sequence[str], rows: Sequence[Comparison]) -> ClaimRow:
+    answers: list[Answer] = []
     for dataset in datasets:
-        primary = [row for row in rows if row["dataset"] == dataset and row["primary"]]
+        primary = [row for row in rows if row.dataset == dataset and row.primary]
         verdict = claim.judge(primary) if primary else UNDECIDED
-        answers.append({"dataset": dataset, "verdict": verdict, "primary": primary})
-    return {
-        "number": claim.number,
-        "source": claim.source,
-        "statement": claim.statement,
-        "measured": claim.measured,
-        "verdict": _overall([answer["verdict"] for answer in answers]),
-        "datasets": answers,
-        "others": len([row for row in rows if not row["primary"]]),
-    }
+        answers.append(Answer(dataset, verdict, primary))
+    return ClaimRow(
+        number=claim.number,
+        source=claim.source,
+        statement=claim.statement,
+        measured=claim.measured,
+        verdict=_overall([answer.verdict for answer in answers]),
+        datasets=answers,
+        others=len([row for row in rows if not row.primary]),
+    )
 
 
 def _overall(verdicts: Sequence[str]) -> str:
     return verdicts[0] if len(set(verdicts)) == 1 else UNDECIDED
 
 
-def significant(row: Row) -> bool:
+def significant(row: Comparison) -> bool:
     """Corrected p below ALPHA."""
-    return row["p_holm"] is not None and row["p_holm"] < statistics.ALPHA
+    return row.p_holm is not None and row.p_holm < statistics.ALPHA
 
 
-def _direction(rows: Sequence[Row]) -> str:
+def _direction(rows: Sequence[Comparison]) -> str:
     """The one primary comparison: the first cell is claimed to have more."""
     (row,) = rows
-    if not significant(row) or row["effect"] == 0:
+    if not significant(row) or row.effect == 0:
         return UNDECIDED
-    return CONFIRMED if row["effect"] > 0 else REFUTED
+    return CONFIRMED if row.effect > 0 else REFUTED
 
 
 # ---- which cells
@@ -117,11 +117,11 @@ def _matched(study: Study, dataset: str, first: str, second: str) -> list[tuple[
     return sorted(pairs, key=lambda pair: (pair[0].truncation != "none", pair[0].center != "global", pair[0].order))
 
 
-def _mark(rows: Iterable[Row | None]) -> Iterator[Row]:
+def _mark(rows: Iterable[Comparison | None]) -> Iterator[Comparison]:
     """The first comparison that could be made is the primary one, if it is the very first."""
     for position, row in enumerate(rows):
         if row is not None:
-            yield {"primary": position == 0, **row}
+            yield replace(row, primary=position == 0)
 
 
 # ---- the claims
@@ -149,7 +149,7 @@ VALID, FLIPPED = "valid faults per source", "flips per source"
 KEPT, DRIFTED = "flips with label kept per source", "flips with label lost per source"
 
 
-def _fault_rate(study: Study, dataset: str) -> Iterator[Row]:
+def _fault_rate(study: Study, dataset: str) -> Iterator[Comparison]:
     pairs = _matched(study, dataset, "mixing", "random")
     yield from _mark(comparisons.per_source(study, *pair, VALID, _valid) for pair in pairs)
     for pair in pairs:
@@ -159,13 +159,13 @@ def _fault_rate(study: Study, dataset: str) -> Iterator[Row]:
         yield from _others(others)
 
 
-def _diversity(study: Study, dataset: str) -> Iterator[Row]:
+def _diversity(study: Study, dataset: str) -> Iterator[Comparison]:
     pairs = [pair for pair in _matched(study, dataset, "mixing", "random") if pair[0].truncation == "none"]
     yield from _mark(comparisons.diversity(study, *pair, "valid_fault") for pair in pairs)
     yield from _others(comparisons.diversity(study, *pair, "flipped") for pair in pairs)
 
 
-def _validity(study: Study, dataset: str) -> Iterator[Row]:
+def _validity(study: Study, dataset: str) -> Iterator[Comparison]:
     pairs = _matched(study, dataset, "mixing", "random")
     yield from _mark(comparisons.share_of_flips(study, *pair, "label_kept") for pair in pairs)
     for pair in pairs:
@@ -173,7 +173,7 @@ def _validity(study: Study, dataset: str) -> Iterator[Row]:
         yield from _others([comparisons.similarity(study, *pair)])
 
 
-def _best_psi(study: Study, dataset: str) -> Iterator[Row]:
+def _best_psi(study: Study, dataset: str) -> Iterator[Comparison]:
     """psi 0.6 against every other psi; mixing with the global center decides."""
     for strategy in ("mixing", "random", "sampling"):
         for center in ("global", "class"):
@@ -185,25 +185,25 @@ def _best_psi(study: Study, dataset: str) -> Iterator[Row]:
                     if other == cell:
                         continue
                     if row := comparisons.per_source(study, cell, other, VALID, _valid):
-                        yield {"primary": primary, "psi_second": other.psi, **row}
+                        yield replace(row, primary=primary)
                     yield from _others([comparisons.per_source(study, cell, other, KEPT, _kept)])
 
 
-def _judge_psi(rows: Sequence[Row]) -> str:
+def _judge_psi(rows: Sequence[Comparison]) -> str:
     """The best psi is near 0.6 and 0.6 beats no truncation; or one that is not near beats 0.6."""
-    if any(significant(row) and row["effect"] < 0 and not _near(row["psi_second"]) for row in rows):
+    if any(significant(row) and row.effect < 0 and not _near(row.second.psi) for row in rows):
         return REFUTED
-    best = max(rows, key=lambda row: float(row["value_second"]))
-    is_best = best["value_second"] <= best["value_first"] or _near(best["psi_second"])
-    beats_none = any(row["psi_second"] == 1 and row["effect"] > 0 and significant(row) for row in rows)
+    best = max(rows, key=lambda row: row.value_second)
+    is_best = best.value_second <= best.value_first or _near(best.second.psi)
+    beats_none = any(row.second.psi == 1 and row.effect > 0 and significant(row) for row in rows)
     return CONFIRMED if is_best and beats_none else UNDECIDED
 
 
-def _near(psi: float) -> bool:
-    return abs(psi - NEAR_PSI) <= NEARNESS + 1e-9
+def _near(psi: float | None) -> bool:
+    return psi is not None and abs(psi - NEAR_PSI) <= NEARNESS + 1e-9
 
 
-def _adaptive(study: Study, dataset: str) -> Iterator[Row]:
+def _adaptive(study: Study, dataset: str) -> Iterator[Comparison]:
     """minimal (the paper's psi*) and salvage against every fixed psi; minimal against the best one decides."""
     for strategy in ("mixing", "random", "sampling"):
         for center in ("global", "class"):
@@ -215,18 +215,18 @@ def _adaptive(study: Study, dataset: str) -> Iterator[Row]:
                     primary = (strategy, center, direction) == ("mixing", "global", "minimal")
                     for rank, other in enumerate(fixed):
                         if row := comparisons.cost_ratio(study, cell, other):
-                            yield {"primary": primary and rank == 0, **row}
+                            yield replace(row, primary=primary and rank == 0)
 
 
-def _judge_ratio(rows: Sequence[Row]) -> str:
+def _judge_ratio(rows: Sequence[Comparison]) -> str:
     """Fewer sources: a ratio below 1."""
     (row,) = rows
-    if not significant(row) or row["effect"] == 1:
+    if not significant(row) or row.effect == 1:
         return UNDECIDED
-    return CONFIRMED if row["effect"] < 1 else REFUTED
+    return CONFIRMED if row.effect < 1 else REFUTED
 
 
-def _drift(study: Study, dataset: str) -> Iterator[Row]:
+def _drift(study: Study, dataset: str) -> Iterator[Comparison]:
     """Global against class center; the sweep of psi from 1 decides, sampling at each psi stands beside it."""
     pairs = [
         (cell, replace(cell, center="class"))
@@ -239,17 +239,17 @@ def _drift(study: Study, dataset: str) -> Iterator[Row]:
     yield from _others(comparisons.per_source(study, *pair, FLIPPED, _flipped) for pair in pairs)
 
 
-def _judge_drift(rows: Sequence[Row]) -> str:
+def _judge_drift(rows: Sequence[Comparison]) -> str:
     """The drift is significantly less without the global center, and less than DRIFT_LEFT of it is left."""
     (row,) = rows
     if not significant(row):
         return UNDECIDED
-    left = row["value_second"] / row["value_first"] if row["value_first"] else np.inf
+    left = row.value_second / row.value_first if row.value_first else np.inf
     return CONFIRMED if left < DRIFT_LEFT else REFUTED
 
 
-def _others(rows: Iterable[Row | None]) -> Iterator[Row]:
-    return ({"primary": False, **row} for row in rows if row is not None)
+def _others(rows: Iterable[Comparison | None]) -> Iterator[Comparison]:
+    return (row for row in rows if row is not None)
 
 
 _PAPER = "Latent Regularization in Generative Test Input Generation (arXiv 2602.15552)"

@@ -1,63 +1,64 @@
 """What page and text say first: the best of each data set, and each claim in a sentence."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from latreg.report import text
-from latreg.report.results import Results, Row
+from latreg.report.results import Results
+from latreg.report.rows import Answer, CellRow, Comparison
 
 MISSING = "nothing to compare: these runs are missing, or found nothing that could be compared"
 
 
-def best(results: Results) -> list[Row]:
+@dataclass(frozen=True)
+class Best:
+    """The cell of a data set that does best by an aim; None where no valid fault was found."""
+
+    dataset: str
+    aim: str
+    row: CellRow | None
+
+
+def best(results: Results) -> list[Best]:
     """For each data set the searches with fewest queries per valid fault, fewest sources, and nothing else known.
 
-    Rows with dataset, aim and cell; cell is None where no valid fault was found. The best of many looks better than
-    it is, so this is a place to start and no test.
+    The best of many looks better than it is, so this is a place to start and no test.
     """
-    aims: dict[str, Callable[[Row], float]] = {
-        "fewest queries per valid fault": lambda row: float(row["queries_per_valid_fault"]),
-        "fewest sources per valid fault": lambda row: float(row["sources_per_valid_fault"]),
-    }
-    found: list[Row] = []
+    found: list[Best] = []
     for dataset in results.study["datasets"]:
-        cells = [row for row in results.cells if (row["dataset"], row["stratum"]) == (dataset, "all")]
-        cells = [row for row in cells if row["valid_faults"]]
-        for aim, cost in aims.items():
-            found.append({"dataset": dataset, "aim": aim, "cell": min(cells, key=cost, default=None)})
+        rows = [row for row in results.cells if (row.cell.dataset, row.stratum) == (dataset, "all")]
+        rows = [row for row in rows if row.numbers["valid_faults"]]
+        for what in ("queries", "sources"):
+            cheapest = min(rows, key=lambda row: float(row.numbers[f"{what}_per_valid_fault"]), default=None)
+            found.append(Best(dataset, f"fewest {what} per valid fault", cheapest))
     return found
 
 
-def cell_name(row: Row) -> str:
-    """mixing, psi 0.7, global center."""
-    variant = f" ({row['variant']})" if row["variant"] else ""
-    return f"{row['strategy']}, {text.truncation(row)}, {row['center']} center{variant}"
-
-
-def sentence(answer: Row) -> str:
+def sentence(answer: Answer) -> str:
     """What the comparisons that decide a claim found on one data set."""
-    rows = answer["primary"]
+    rows = answer.primary
     if not rows:
         return MISSING
     if len(rows) > 1:
         return _of_many(rows)
     (row,) = rows
     return (
-        f"{row['measure']}: {text.compared(row, 'first')} ({row['first']}) against {text.compared(row, 'second')} "
-        f"({row['second']}); {text.effect(row)}; A12 {text.number(row['a12'])}; {row['test']}: "
-        f"p {_equals(row['p_holm'])} after Holm; n {text.counts(row)}"
+        f"{row.measure}: {text.compared(row, 'first')} ({row.first.name}) against {text.compared(row, 'second')} "
+        f"({row.second.name}); {text.effect(row)}; A12 {text.number(row.a12)}; {row.test}: "
+        f"p {_equals(row.p_holm)} after Holm; n {text.counts(row)}"
     )
 
 
-def _of_many(rows: list[Row]) -> str:
+def _of_many(rows: Sequence[Comparison]) -> str:
     """One cell against several: the best of them, and the two that differ most clearly."""
-    best_row = max(rows, key=lambda row: float(row["value_second"]))
-    plain = next((row for row in rows if row.get("psi_second") == 1), None)
-    parts = [f"{rows[0]['first']}: {text.compared(rows[0], 'first')} valid faults per source"]
+    best_row = max(rows, key=lambda row: row.value_second)
+    plain = next((row for row in rows if row.second.psi == 1), None)
+    parts = [f"{rows[0].first.name}: {text.compared(rows[0], 'first')} valid faults per source"]
     for name, row in (("best other", best_row), ("no truncation", plain)):
         if row is not None:
             parts.append(
-                f"{name} ({row['second']}): {text.compared(row, 'second')}, {text.effect(row)}, "
-                f"p {_equals(row['p_holm'])} after Holm"
+                f"{name} ({row.second.name}): {text.compared(row, 'second')}, {text.effect(row)}, "
+                f"p {_equals(row.p_holm)} after Holm"
             )
     return "; ".join([*parts, f"n {text.counts(best_row)}"])
 

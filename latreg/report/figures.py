@@ -2,8 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib import rc_context
@@ -13,7 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
-from latreg.report.results import Results, Row, Table
+from latreg.report.results import Results
+from latreg.report.rows import BudgetRow, CellRow, ClassRow, Numbers
+from latreg.runs.cell import Cell
 
 CENTERS = ("global", "class")
 UNCROWDED = 5  # places on an axis whose names do not touch
@@ -44,19 +45,12 @@ GATE_NAMES = {
 def draw(results: Results) -> dict[str, Figure]:
     """All figures by name; one that has nothing to show is left out."""
     figures: dict[str, Figure] = {}
-    tables: dict[str, Any] = {name: _with_variants(getattr(results, name)) for name in ("cells", "budget", "classes")}
-    results = replace(results, **tables)
     with rc_context(STYLE):
         for dataset in results.study["datasets"]:
             for name, make in FIGURES.items():
                 if (figure := make(results, dataset)) is not None:
                     figures[f"{name}_{dataset}"] = figure
     return figures
-
-
-def _with_variants(table: Table) -> Table:
-    """Variants by other settings are drawn as strategies of their own."""
-    return [row | {"strategy": f"{row['strategy']}, {row['variant']}"} if row["variant"] else row for row in table]
 
 
 def render(figure: Figure, kind: str) -> bytes:
@@ -71,12 +65,22 @@ def render(figure: Figure, kind: str) -> bytes:
 # ---- what is drawn
 
 
-def _of(table: Table, **wanted: Any) -> Table:
-    return [row for row in table if all(row.get(name) == value for name, value in wanted.items())]
+AnyRow = TypeVar("AnyRow", CellRow, BudgetRow, ClassRow)
 
 
-def _strategies(table: Table) -> list[str]:
-    return list(dict.fromkeys(row["strategy"] for row in table))
+def _of(table: Sequence[AnyRow], dataset: str) -> list[AnyRow]:
+    """The rows of a data set; of its cells all drawn sources."""
+    return [row for row in table if row.cell.dataset == dataset and getattr(row, "stratum", "all") == "all"]
+
+
+def _panel(table: Sequence[AnyRow], center: str, series: str | None = None) -> list[AnyRow]:
+    """The rows of a center, and of one series, where one is named."""
+    return [row for row in table if row.cell.center == center and series in (None, row.cell.series)]
+
+
+def _series_of(table: Sequence[AnyRow]) -> list[str]:
+    """Variants by other settings are drawn as strategies of their own."""
+    return list(dict.fromkeys(row.cell.series for row in table))
 
 
 def look(strategy: str, strategies: Sequence[str]) -> tuple[str, str]:
@@ -88,15 +92,16 @@ def look(strategy: str, strategies: Sequence[str]) -> tuple[str, str]:
 class _Truncations:
     """Where a truncation stands on the x axis: psi, and behind it the adaptive ones."""
 
-    def __init__(self, table: Table) -> None:
-        self.psis = sorted({row["psi"] for row in table if row["psi"] is not None})
-        self.adaptive = list(dict.fromkeys(row["truncation"] for row in table if row["psi"] is None))
+    def __init__(self, table: Sequence[CellRow]) -> None:
+        cells = [row.cell for row in table]
+        self.psis = sorted({cell.psi for cell in cells if cell.psi is not None})
+        self.adaptive = list(dict.fromkeys(cell.truncation_name for cell in cells if cell.psi is None))
 
-    def place(self, row: Row) -> int:
+    def place(self, cell: Cell) -> int:
         """Equal steps: psi is not drawn to scale."""
-        if row["psi"] is not None:
-            return self.psis.index(row["psi"])
-        return len(self.psis) + self.adaptive.index(row["truncation"])
+        if cell.psi is not None:
+            return self.psis.index(cell.psi)
+        return len(self.psis) + self.adaptive.index(cell.truncation_name)
 
     def label(self, axes: Axes) -> None:
         crowded = len(self.psis) + len(self.adaptive) > UNCROWDED
@@ -115,24 +120,31 @@ def _panels(rows: int, columns: int, title: str, height: float = 2.7) -> tuple[F
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _series(axes: Axes, table: Table, places: _Truncations, name: str, colour: str, marker: str, shift: float) -> None:
+def _series(
+    axes: Axes, table: Sequence[CellRow], places: _Truncations, name: str, looks: tuple[str, str], shift: float
+) -> None:
     """Points with intervals; those over psi are joined by a line."""
-    known = [row for row in table if row[name] is not None]
+    colour, marker = looks
+    known = [row for row in table if row.numbers[name] is not None]
     for joined in (True, False):
-        part = sorted((row for row in known if (row["psi"] is not None) is joined), key=places.place)
-        x = [places.place(row) + shift for row in part]
-        y = [row[name] for row in part]
-        bounds = [
-            (row[name] - _or(row[f"{name}_low"], row[name]), _or(row[f"{name}_high"], row[name]) - row[name])
-            for row in part
-        ]
+        part = [row for row in known if (row.cell.psi is not None) is joined]
+        part.sort(key=lambda row: places.place(row.cell))
+        x = [places.place(row.cell) + shift for row in part]
+        y = [row.numbers[name] for row in part]
+        bounds = [_lengths(row.numbers, name) for row in part]
         axes.errorbar(
             *(x, y), np.maximum(np.array(bounds).reshape(-1, 2).T, 0), color=colour, marker=marker, markersize=4,
             linestyle="-" if joined else "none", linewidth=1.2, elinewidth=0.8, capsize=2,
         )  # fmt: skip
 
 
-def _say_if_empty(axes: Axes, runs: Table) -> None:
+def _lengths(numbers: Numbers, name: str) -> tuple[float, float]:
+    """Of the bars of an interval below and above its point; 0 where there is none."""
+    point, low, high = (numbers[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return point - _or(low, point), _or(high, point) - point
+
+
+def _say_if_empty(axes: Axes, runs: Sequence[object]) -> None:
     """An empty panel may look like one in which nothing was found."""
     if not runs:
         axes.text(0.5, 0.5, "no runs", transform=axes.transAxes, ha="center", color="#767676")
@@ -157,18 +169,18 @@ def _key(figure: Figure, strategies: Sequence[str], more: Iterable[Line2D | Patc
 
 def _yield(results: Results, dataset: str) -> Figure | None:
     """Flips and valid faults per source against psi, for both centers."""
-    table = _of(results.cells, dataset=dataset, stratum="all")
+    table = _of(results.cells, dataset)
     if not table:
         return None
-    places, strategies = _Truncations(table), _strategies(table)
+    places, strategies = _Truncations(table), _series_of(table)
     figure, panels = _panels(2, 2, f"{dataset}: flips and valid faults per source")
     for row, (name, what) in enumerate((("flipped_rate", "flips"), ("valid_rate", "valid faults"))):
         for column, center in enumerate(CENTERS):
             axes = panels[row, column]
             for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
-                own = _of(table, strategy=strategy, center=center)
-                _series(axes, own, places, name, *look(strategy, strategies), shift)
-            _say_if_empty(axes, _of(table, center=center))
+                own = _panel(table, center, strategy)
+                _series(axes, own, places, name, look(strategy, strategies), shift)
+            _say_if_empty(axes, _panel(table, center))
             axes.set_title(f"{what}, {center} center")
             places.label(axes)
             axes.set_ylabel(f"{what} per source" if column == 0 else "")
@@ -189,10 +201,10 @@ def _share_y(panels: Iterable[Axes], percent: bool = True) -> None:
 
 def _cost(results: Results, dataset: str) -> Figure | None:
     """Sources and queries per valid fault."""
-    table = _of(results.cells, dataset=dataset, stratum="all")
-    if not any(row["valid_faults"] for row in table):
+    table = _of(results.cells, dataset)
+    if not any(row.numbers["valid_faults"] for row in table):
         return None
-    places, strategies = _Truncations(table), _strategies(table)
+    places, strategies = _Truncations(table), _series_of(table)
     figure, panels = _panels(2, 2, f"{dataset}: what a valid fault costs (no point = none was found)")
     for row, what in enumerate(("sources", "queries")):
         for column, center in enumerate(CENTERS):
@@ -202,9 +214,9 @@ def _cost(results: Results, dataset: str) -> Figure | None:
             axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.yaxis.set_minor_formatter(NullFormatter())
             for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
-                own = _of(table, strategy=strategy, center=center)
-                _series(axes, own, places, f"{what}_per_valid_fault", *look(strategy, strategies), shift)
-            _say_if_empty(axes, _of(table, center=center))
+                own = _panel(table, center, strategy)
+                _series(axes, own, places, f"{what}_per_valid_fault", look(strategy, strategies), shift)
+            _say_if_empty(axes, _panel(table, center))
             axes.set_title(f"{what} per valid fault, {center} center")
             places.label(axes)
             axes.set_ylabel(f"{what} per valid fault" if column == 0 else "")
@@ -217,27 +229,26 @@ def _cost(results: Results, dataset: str) -> Figure | None:
 
 def _budget(results: Results, dataset: str) -> Figure | None:
     """Valid faults against queries, without truncation and with that which found most."""
-    table = _of(results.budget, dataset=dataset)
-    if not any(row["valid_faults"] for row in table):
+    table = _of(results.budget, dataset)
+    if not any(row.valid_faults for row in table):
         return None
-    strategies = _strategies(table)
+    strategies = _series_of(table)
     figure, panels = _panels(1, 2, f"{dataset}: valid faults against queries", height=3.0)
     for column, center in enumerate(CENTERS):
         axes = panels[0, column]
         for strategy in strategies:
             colour, marker = look(strategy, strategies)
-            own = _of(table, strategy=strategy, center=center)
+            own = _panel(table, center, strategy)
             for curve in _curves(own):
-                style = "-" if curve[0]["truncation"] == "none" else "--"
-                x, y = [row["queries"] for row in curve], [row["valid_faults"] for row in curve]
+                style = "-" if curve[0].cell.truncation == "none" else "--"
+                x, y = [row.queries for row in curve], [row.valid_faults for row in curve]
                 axes.plot(x, y, style, color=colour, linewidth=1.3)
                 axes.plot(x[-1:], y[-1:], marker, color=colour, markersize=5)
                 if style == "--":
-                    axes.annotate(
-                        _truncation(curve[0]), (x[-1], y[-1]), xytext=(4, -3), textcoords="offset points", fontsize=7
-                    )
+                    name = curve[0].cell.truncation_name
+                    axes.annotate(name, (x[-1], y[-1]), xytext=(4, -3), textcoords="offset points", fontsize=7)
         axes.set_xscale("symlog", linthresh=100)
-        _say_if_empty(axes, _of(table, center=center))
+        _say_if_empty(axes, _panel(table, center))
         axes.set_title(f"{center} center")
         axes.set_xlabel("queries (log scale)")
         axes.set_ylabel("valid faults" if column == 0 else "")
@@ -252,36 +263,32 @@ def _budget(results: Results, dataset: str) -> Figure | None:
     return figure
 
 
-def _curves(table: Table) -> list[Table]:
+def _curves(table: Sequence[BudgetRow]) -> list[list[BudgetRow]]:
     """The curve without truncation, and that with most valid faults where it is another one."""
-    curves: dict[tuple[Any, Any], Table] = {}
+    curves: dict[Cell, list[BudgetRow]] = {}
     for row in table:
-        curves.setdefault((row["truncation"], row["psi"]), []).append(row)
-    plain = [curve for (truncation, _), curve in curves.items() if truncation == "none"]
-    best = max(curves.values(), key=lambda curve: int(curve[-1]["valid_faults"]), default=[])
-    more = [best] if best and best not in plain and best[-1]["valid_faults"] else []
+        curves.setdefault(row.cell, []).append(row)
+    plain = [curve for cell, curve in curves.items() if cell.truncation == "none"]
+    best = max(curves.values(), key=lambda curve: curve[-1].valid_faults, default=[])
+    more = [best] if best and best not in plain and best[-1].valid_faults else []
     return plain + more
-
-
-def _truncation(row: Row) -> str:
-    return f"psi {row['psi']:g}" if row["truncation"] == "fixed" else str(row["truncation"])
 
 
 def _validity(results: Results, dataset: str) -> Figure | None:
     """Flips of each cell, and how many of them pass each gate."""
-    table = _of(results.cells, dataset=dataset, stratum="all")
-    if not any(row["flipped"] for row in table):
+    table = _of(results.cells, dataset)
+    if not any(row.numbers["flipped"] for row in table):
         return None
     places = _Truncations(table)
-    strategies = [name for name in _strategies(table) if any(row["flipped"] for row in _of(table, strategy=name))]
-    gates = [gate for gate in GATE_COLOURS if any(row[gate] is not None for row in table)]
+    strategies = _series_of([row for row in table if row.numbers["flipped"]])
+    gates = [gate for gate in GATE_COLOURS if any(row.numbers[gate] is not None for row in table)]
     figure, panels = _panels(len(strategies), 2, f"{dataset}: flips, and those of them that pass each gate", height=2.3)
     for row, strategy in enumerate(strategies):
         for column, center in enumerate(CENTERS):
             axes = panels[row, column]
-            for cell in _of(table, strategy=strategy, center=center):
-                _bars(axes, cell, places.place(cell), gates)
-            _say_if_empty(axes, _of(table, strategy=strategy, center=center))
+            for found in _panel(table, center, strategy):
+                _bars(axes, found.numbers, places.place(found.cell), gates)
+            _say_if_empty(axes, _panel(table, center, strategy))
             axes.set_title(f"{strategy}, {center} center")
             places.label(axes)
             axes.set_ylabel("per source" if column == 0 else "")
@@ -294,34 +301,34 @@ def _validity(results: Results, dataset: str) -> Figure | None:
     return figure
 
 
-def _bars(axes: Axes, cell: Row, place: float, gates: Sequence[str]) -> None:
-    axes.bar(place, cell["flipped"] / cell["sources"], 0.86, color="#D0D0D0")
+def _bars(axes: Axes, numbers: Numbers, place: float, gates: Sequence[str]) -> None:
+    axes.bar(place, numbers["flipped"] / numbers["sources"], 0.86, color="#D0D0D0")
     width = 0.76 / len(gates)
     for number, gate in enumerate(gates):
-        height = (cell[gate] or 0) / cell["sources"]
+        height = (numbers[gate] or 0) / numbers["sources"]
         axes.bar(place - 0.38 + (number + 0.5) * width, height, width * 0.9, color=GATE_COLOURS[gate])
 
 
 def _classes(results: Results, dataset: str) -> Figure | None:
     """From which class to which: flips over all truncations, for both centers."""
-    table = _of(results.classes, dataset=dataset)
-    strategies = [name for name in _strategies(table) if name != "sampling"] or _strategies(table)
+    table = _of(results.classes, dataset)
+    strategies = [name for name in _series_of(table) if name != "sampling"] or _series_of(table)
     if not table:
         return None
     names = results.study["datasets"][dataset]["class_names"]
     figure, panels = _panels(len(strategies), 2, f"{dataset}: class of the source and answer to the flip", height=3.5)
     for row, strategy in enumerate(strategies):
         for column, center in enumerate(CENTERS):
-            _matrix(panels[row, column], _of(table, strategy=strategy, center=center), names)
+            _matrix(panels[row, column], _panel(table, center, strategy), names)
             panels[row, column].set_title(f"{strategy}, {center} center: flips (valid), all truncations", fontsize=8)
     return figure
 
 
-def _matrix(axes: Axes, table: Table, names: Sequence[str]) -> None:
+def _matrix(axes: Axes, table: Sequence[ClassRow], names: Sequence[str]) -> None:
     flips, valid = np.zeros((2, len(names), len(names)), dtype=int)
     for row in table:
-        flips[row["label"], row["predicted"]] += row["flipped"]
-        valid[row["label"], row["predicted"]] += row["valid_faults"]
+        flips[row.label, row.predicted] += row.flipped
+        valid[row.label, row.predicted] += row.valid_faults
     axes.imshow(np.sqrt(flips), cmap="Blues", vmin=0)
     for label, predicted in np.argwhere(flips):
         count, good = flips[label, predicted], valid[label, predicted]

@@ -3,31 +3,31 @@
 import base64
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from latreg.interfaces import BoundaryRecord
 from latreg.measures.groups import Floats, by_centrality, group
-from latreg.report.runs import Cell, Study
+from latreg.report.rows import Pair
+from latreg.report.runs import Study
 from latreg.runs import strips
+from latreg.runs.cell import Cell
 
 VALID, INVALID = 8, 2  # groups of each kind, and so pairs, per data set, strategy and center
 CANDIDATES = 300  # flips of each kind that are put into groups; of more, so many at equal distances in their order
 SIDE = 16  # of the thumbnails whose pixels are compared
 
-Row = dict[str, Any]
 Candidate = tuple[Cell, BoundaryRecord]
 
 
-def gallery(study: Study) -> list[Row]:
+def gallery(study: Study) -> list[Pair]:
     """gallery.json: for each data set, strategy and center some valid faults and some flips that are not valid.
 
     The flips of all truncations are put into groups that look alike, and of each group the most central one is shown,
     the largest group first; no source is shown twice. Pairs whose images are missing are left out.
     """
-    shown: list[Row] = []
+    shown: list[Pair] = []
     for cells in _groups(study):
         taken: set[tuple[int, int]] = set()
         for valid, count in ((1, VALID), (0, INVALID)):
@@ -42,13 +42,13 @@ def _groups(study: Study) -> Iterator[list[Cell]]:
     yield from groups.values()
 
 
-def _pictures(found: Sequence[Candidate], count: int, taken: set[tuple[int, int]]) -> Iterator[Row]:
+def _pictures(found: Sequence[Candidate], count: int, taken: set[tuple[int, int]]) -> Iterator[Pair]:
     """Of each of so many groups the most central one whose source is not taken yet."""
     for members in _alike([record for _, record in found], count):
         shown = next((found[i] for i in members if _source(found[i]) not in taken), None)
         if shown is not None:
             taken.add(_source(shown))
-            yield _picture(*shown) | {"alike": len(members), "of": len(found)}
+            yield _pair(*shown, alike=len(members), of=len(found))
 
 
 def _source(candidate: Candidate) -> tuple[int, int]:
@@ -89,29 +89,28 @@ def _look(image: np.ndarray) -> Floats:
     return np.asarray(thumbnail, dtype=np.float64).ravel() / 255
 
 
-def _picture(cell: Cell, record: BoundaryRecord) -> Row:
+def _pair(cell: Cell, record: BoundaryRecord, alike: int, of: int) -> Pair:
+    assert record.predicted is not None
     file = io.BytesIO()
     Image.fromarray(strips.strip(record)).save(file, format="PNG", optimize=True)
-    return {
-        "dataset": cell.dataset,
-        "strategy": cell.strategy,
-        "truncation": cell.truncation,
-        "psi": record.psi_first,
-        "source_psi": record.source_psi,
-        "center": cell.center,
-        "variant": cell.variant,
-        "label": record.label,
-        "predicted": record.predicted,
-        "z_seed": record.z_seed,
-        "layers": record.layers,
-        "alpha": record.alpha_first,
-        "p_source": record.source_confidence,
-        "p_last": record.confidence(record.last_probabilities),
-        "p_first": record.confidence(record.first_probabilities),
-        "ssim": record.ssim,
-        "screened": record.screened,
-        "in_distribution": record.in_distribution,
-        "label_kept": record.label_kept,
-        "valid_fault": record.valid_fault,
-        "png": base64.b64encode(file.getvalue()).decode(),
-    }
+    return Pair(
+        cell=cell,
+        psi=record.psi_first,
+        source_psi=record.source_psi,
+        label=record.label,
+        predicted=record.predicted,
+        z_seed=record.z_seed,
+        layers=record.layers,
+        alpha=record.alpha_first,
+        p_source=record.source_confidence,
+        p_last=record.confidence(record.last_probabilities),
+        p_first=record.confidence(record.first_probabilities),
+        ssim=record.ssim,
+        screened=record.screened,
+        in_distribution=record.in_distribution,
+        label_kept=record.label_kept,
+        valid_fault=record.valid_fault,
+        png=base64.b64encode(file.getvalue()).decode(),
+        alike=alike,
+        of=of,
+    )

@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from latreg.report import digest, figures, text
-from latreg.report.results import CHOSEN, Results, Row
+from latreg.report.results import CHOSEN, Results
+from latreg.report.rows import Pair
 from latreg.runs.files import replacing
 
 CAPTIONS = {
@@ -118,33 +119,33 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
 
 def _dataset(results: Results, pictures: Mapping[str, bytes], name: str) -> dict[str, Any]:
     """Everything about one data set."""
-    gallery = _groups([row for row in results.gallery if row["dataset"] == name])
+    gallery = _groups([pair for pair in results.gallery if pair.cell.dataset == name])
     shown = [(kind, f"{kind}_{name}") for kind in CAPTIONS if f"{kind}_{name}" in pictures]
     return {
         "name": name,
         "of": results.study["datasets"][name],
-        "cells": [row for row in results.cells if row["dataset"] == name],
+        "cells": [row for row in results.cells if row.cell.dataset == name],
         "figures": [
             {"title": CAPTIONS[kind][0], "caption": CAPTIONS[kind][1], "uri": data_uri(pictures[file])}
             for kind, file in shown
         ],
         "gallery": gallery,
-        "opened": max(gallery, key=lambda group: sum(row["valid_fault"] for row in gallery[group]), default=None),
+        "opened": max(gallery, key=lambda group: sum(pair.valid_fault for pair in gallery[group]), default=None),
     }
 
 
-def _groups(gallery: list[Row]) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for row in gallery:
-        groups.setdefault(f"{row['strategy']}, {row['center']} center", []).append(row)
+def _groups(gallery: list[Pair]) -> dict[str, list[Pair]]:
+    groups: dict[str, list[Pair]] = {}
+    for pair in gallery:
+        groups.setdefault(f"{pair.cell.strategy}, {pair.cell.center} center", []).append(pair)
     return groups
 
 
 def _measured(results: Results) -> tuple[tuple[str, str, str], ...]:
     """The numbers that come from metrics.json: diversity, and then the others under their own names."""
-    names = list(results.cells[0]) if results.cells else []
+    names = list(results.cells[0].numbers) if results.cells else []
     behind = names[names.index("class_pairs") + 1 :] if names else []
-    known = {name for name in behind if any(row[name] is not None for row in results.cells)}
+    known = {name for name in behind if any(row.numbers[name] is not None for row in results.cells)}
     parts = {f"{name}{end}" for _, name, _ in MEASURED for end in ("", "_low", "_high")} | {"cells"}
     others = [(name.replace("_", " "), name, "number") for name in behind if name in known - parts]
     return (*(column for column in MEASURED if column[1] in known), *others)

@@ -13,12 +13,14 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from latreg.errors import LatregError
 from latreg.names import check_name
+from latreg.report.rows import BudgetRow, CellRow, ClaimRow, ClassRow, Comparison, Pair, Raw
 from latreg.runs.files import MAX_JSON, read_json, replacing
 
 VERSION = 1  # of the tables; count up when they change
@@ -30,25 +32,30 @@ TEXT = {  # columns of words, also where one of them looks like a number
     *("measure", "first", "second", "effect_name", "test"),
 }
 
-Row = dict[str, Any]
-Table = list[Row]
-
 
 @dataclass(frozen=True)
 class Results:
     """The tables by the names of their files."""
 
-    study: Row
-    cells: Table
-    budget: Table
-    classes: Table
-    comparisons: Table
-    claims: Table
-    gallery: Table
+    study: Raw
+    cells: list[CellRow]
+    budget: list[BudgetRow]
+    classes: list[ClassRow]
+    comparisons: list[Comparison]
+    claims: list[ClaimRow]
+    gallery: list[Pair]
 
 
 _JSON = ("study", "claims", "gallery")
 _NAMES = [field.name for field in fields(Results)]
+_ROWS: dict[str, type[CellRow | BudgetRow | ClassRow | Comparison | ClaimRow | Pair]] = {
+    "cells": CellRow,
+    "budget": BudgetRow,
+    "classes": ClassRow,
+    "comparisons": Comparison,
+    "claims": ClaimRow,
+    "gallery": Pair,
+}
 
 
 def write(results: Results, folder: Path) -> None:
@@ -59,6 +66,8 @@ def write(results: Results, folder: Path) -> None:
     """
     for name in _NAMES:
         content = getattr(results, name)
+        if name in _ROWS:
+            content = [row.raw() for row in content]
         text = _to_json(name, content) if name in _JSON else _to_csv(content)
         with replacing(_path(folder, name)) as file:
             file.write(text.encode())
@@ -74,23 +83,24 @@ def read(folder: Path) -> Results:
     for name in _NAMES:
         path = _path(folder, name)
         try:
-            tables[name] = _from_json(path) if name in _JSON else _from_csv(path)
-        except (OSError, ValueError, csv.Error) as error:
+            table = _from_json(path) if name in _JSON else _from_csv(path)
+            tables[name] = [_ROWS[name].read(row) for row in table] if name in _ROWS else table
+        except KeyError as error:
+            raise LatregError(f"expected the results of a study in {folder}, but {path.name} has no {error}") from error
+        except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
             raise LatregError(f"expected the results of a study in {folder}, but {path.name}: {error}") from error
-    results = Results(**tables)
-    try:
-        _check(results)
-    except (LookupError, TypeError, AttributeError) as error:
-        raise LatregError(f"expected the results of a study in {folder}, but they are damaged: {error!r}") from error
-    return results
+    _check_names(tables)
+    return Results(**tables)
 
 
-def _check(results: Results) -> None:
+def _check_names(tables: Mapping[str, Any]) -> None:
     """Refuse names of data sets that would lead figures out of their folder."""
-    rows = (row for name in _NAMES if name != "study" for row in getattr(results, name))
-    found = {row["dataset"] for row in rows if "dataset" in row}
-    for name in (*results.study["datasets"].keys(), *found):
-        check_name("dataset", name)
+    datasets = tables["study"].get("datasets")
+    if not isinstance(datasets, dict):
+        raise LatregError("expected the data sets of a study in study.json, got none")
+    cells = [row.cell for name in ("cells", "budget", "classes", "gallery") for row in tables[name]]
+    for dataset in {*datasets, *(cell.dataset for cell in cells)}:
+        check_name("dataset", dataset)
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -122,7 +132,7 @@ def _rounded(value: Any) -> Any:
     return _parse(_cell(value)) if isinstance(value, float) else value
 
 
-def _to_csv(table: Table) -> str:
+def _to_csv(table: list[Raw]) -> str:
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in table for name in row))
     writer = csv.writer(text, lineterminator="\n")
@@ -131,7 +141,7 @@ def _to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def _from_csv(path: Path) -> Table:
+def _from_csv(path: Path) -> list[Raw]:
     if (size := path.stat().st_size) > MAX_JSON:
         raise LatregError(f"it must have at most {MAX_JSON} bytes, got {size}")
     text = path.read_text(encoding="utf-8")

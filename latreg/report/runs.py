@@ -9,63 +9,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from latreg.config import recipes_in
+from latreg.config import purpose_in
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
 from latreg.names import check_name
 from latreg.report.results import CHOSEN
 from latreg.runs import records
+from latreg.runs.cell import Cell
 from latreg.runs.files import read_json
 from latreg.runs.folder import flatten, read_config, read_status
 
-# Settings that name the cell, or decide which sources are searched and how fast, but not how a source is searched.
-_OF_THE_CELL = ("dataset", "strategy.name", "truncation.mode", "truncation.psi", "truncation.direction")
-_OF_THE_SOURCES = (
-    "search.sources_per_class",
-    "search.first_z_seed",
-    "search.classes",
-    "search.shard",
-    "search.uncertain_per_class",
-)
-_OF_THE_MACHINE = (
-    *("device", "resume", "name", "stage", "trainer", "tracking", "evaluation"),
-    *("search.workers", "search.chunk", "search.concurrency", "search.part_size"),
-    *("validity.judge_batch", "generator.training", "classifier.training", "validity.training"),
-)
-_DATASETS = ("mnist", "fashion_mnist", "cifar10")
-_STRATEGIES = ("sampling", "random", "mixing", "hunt")
-_CENTERS = ("global", "class")
-_ADAPTIVE = ("salvage", "minimal")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is compared: the same sources under one strategy and truncation.
-
-    psi is None for adaptive truncation, whose direction is `truncation`. `variant` tells runs apart that differ in
-    other settings only; it names these.
-    """
-
-    dataset: str
-    strategy: str
-    truncation: str  # none | fixed | salvage | minimal
-    psi: float | None
-    center: str
-    variant: str = ""
-
-    @property
-    def order(self) -> tuple[Any, ...]:
-        """Sorts cells as they are shown."""
-        return (
-            *(_place(self.dataset, _DATASETS), _place(self.strategy, _STRATEGIES), _place(self.center, _CENTERS)),
-            *(_place(self.truncation, _ADAPTIVE) if self.psi is None else (-1, ""), self.psi or 0.0),
-            *(self.truncation, self.variant),
-        )
-
-
-def _place(name: str, known: Sequence[str]) -> tuple[int, str]:
-    return (known.index(name) if name in known else len(known), name)
-
+_COMPARED = ("dataset.", "strategy.", "truncation.")  # groups of settings in which the cells of a study differ
 
 Column = NDArray[np.float64]
 
@@ -249,8 +203,8 @@ def _left_out(config: Mapping[str, Any], status: Mapping[str, Any]) -> str | Non
 
 def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], number: int) -> Run:
     try:
-        cell = _cell_of(config)
         _check_used(config)
+        cell = Cell.of(config)
         first_z_seed = _typed(config, "search", "first_z_seed", int) if "first_z_seed" in config["search"] else 0
     except KeyError as error:
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
@@ -267,18 +221,14 @@ def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], numb
     return Run(folder, cell, config, status, metrics, status.get("command") or "", rows)
 
 
-def _cell_of(config: Mapping[str, Any]) -> Cell:
-    mode = _typed(config, "truncation", "mode", str)
-    psi = {"none": 1.0, "adaptive": None}.get(mode, config["truncation"].get("psi"))
-    if psi is not None and not isinstance(psi, int | float):
-        raise LatregError(f"truncation.psi must be a number, got {str(psi)[:100]}")
-    name = _typed(config, "truncation", "direction", str) if mode == "adaptive" else mode
-    dataset, strategy = (check_name(f"{group}.name", config[group]["name"]) for group in ("dataset", "strategy"))
-    return Cell(dataset, strategy, name, psi, _typed(config, "truncation", "center", str))
-
-
 def _check_used(config: Mapping[str, Any]) -> None:
-    """Refuse other types than those of the schema in what a report shows."""
+    """Refuse other types than those of the schema in what a report shows, and names that are no names of files."""
+    for group in ("dataset", "strategy"):
+        check_name(f"{group}.name", config[group]["name"])
+    for key in ("mode", "center", *(["direction"] if config["truncation"]["mode"] == "adaptive" else [])):
+        _typed(config, "truncation", key, str)
+    if not isinstance(psi := config["truncation"].get("psi"), int | float | None):
+        raise LatregError(f"truncation.psi must be a number, got {str(psi)[:100]}")
     _typed(config, "search", "max_queries_per_source", int)
     for group, key in (("dataset", "class_names"), ("validity", "gates")):
         if not all(isinstance(name, str) for name in _typed(config, group, key, list)):
@@ -303,12 +253,14 @@ def _check_rows(rows: Rows, classes: int, folder: Path) -> None:
 # ---- runs that differ
 
 
-def _settings(run: Run, ignored: Sequence[str]) -> dict[str, Any]:
+def _settings(run: Run) -> dict[str, Any]:
     """The flat settings that decide how a source is searched, and the weights."""
-    flat = {key: repr(value) for key, value in flatten(run.config, ".").items()}
-    flat |= {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
-    prefixes = tuple(f"{name}." for name in (*ignored, *recipes_in(run.config)))
-    return {key: value for key, value in flat.items() if not f"{key}.".startswith(prefixes)}
+    flat = {
+        key: repr(value)
+        for key, value in flatten(run.config, ".").items()
+        if not purpose_in(key, run.config).free_in_repetitions
+    }
+    return flat | {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
 
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -321,8 +273,8 @@ def _with_variants(runs: Sequence[Run]) -> list[Run]:
     """Runs of one cell that differ in some other setting become variants of it."""
     named: list[Run] = []
     for run in runs:
-        settings = [_settings(r, (*_OF_THE_SOURCES, *_OF_THE_MACHINE)) for r in runs if r.cell == run.cell]
-        own = _settings(run, (*_OF_THE_SOURCES, *_OF_THE_MACHINE))
+        settings = [_settings(r) for r in runs if r.cell == run.cell]
+        own = _settings(run)
         variant = ", ".join(f"{key}={own.get(key)}" for key in _varying(settings))
         named.append(replace(run, cell=replace(run.cell, variant=variant)))
     return named
@@ -332,9 +284,10 @@ def _uneven(runs: Sequence[Run]) -> list[str]:
     """A note for each setting in which runs of a data set differ beside what is compared."""
     notes = []
     for dataset in dict.fromkeys(run.cell.dataset for run in runs):
-        ignored = (*_OF_THE_CELL, *_OF_THE_SOURCES, *_OF_THE_MACHINE, "strategy", "truncation")
-        settings = [_settings(run, ignored) for run in runs if run.cell.dataset == dataset]
+        settings = [_settings(run) for run in runs if run.cell.dataset == dataset]
         for key in _varying(settings):
+            if key.startswith(_COMPARED):
+                continue
             values = sorted({str(one.get(key)) for one in settings})
             notes.append(f"Runs of {dataset} differ in {key} ({', '.join(values)}): compare with care.")
     return notes

@@ -33,11 +33,11 @@ def update(path: Path, results: Results, pictures: Mapping[str, bytes]) -> None:
 def section(results: Results) -> str:
     """Claims, best searches and pictures as Markdown."""
     lines = ["", *_extent(results), "", "### Claims", "", "| claim | verdict |", "|---|---|"]
-    lines += [f"| ({claim['number']}) {claim['statement']} | **{claim['verdict']}** |" for claim in results.claims]
+    lines += [f"| ({claim.number}) {claim.statement} | **{claim.verdict}** |" for claim in results.claims]
     for claim in results.claims:
-        lines += ["", f"**({claim['number']}) {claim['statement']}** {claim['measured']}", ""]
-        for answer in claim["datasets"]:
-            lines.append(f"- {answer['dataset']}: **{answer['verdict']}**; {digest.sentence(answer)}.")
+        lines += ["", f"**({claim.number}) {claim.statement}** {claim.measured}", ""]
+        for answer in claim.datasets:
+            lines.append(f"- {answer.dataset}: **{answer.verdict}**; {digest.sentence(answer)}.")
     lines += ["", "### Where to start", "", "| data set | aim | search | valid faults | sources per | queries per |"]
     lines += ["|---|---|---|---|---|---|", *map(_start, digest.best(results))]
     for name in _shown(results):
@@ -60,13 +60,13 @@ def _extent(results: Results) -> list[str]:
     return [lines[0], "", *lines[1:], *(f"- {note}" for note in study["notes"])]
 
 
-def _start(row: dict[str, object]) -> str:
-    cell = row["cell"]
-    if not isinstance(cell, dict):
-        return f"| {row['dataset']} | {row['aim']} | no valid fault was found | | | |"
-    costs = [text.value(cell, f"{what}_per_valid_fault") for what in ("sources", "queries")]
-    found = f"{cell['valid_faults']} of {cell['sources']:,}"
-    return f"| {row['dataset']} | {row['aim']} | {digest.cell_name(cell)} | {found} | {' | '.join(costs)} |"
+def _start(best: digest.Best) -> str:
+    if best.row is None:
+        return f"| {best.dataset} | {best.aim} | no valid fault was found | | | |"
+    numbers = best.row.numbers
+    costs = [text.value(numbers, f"{what}_per_valid_fault") for what in ("sources", "queries")]
+    found = f"{numbers['valid_faults']} of {numbers['sources']:,}"
+    return f"| {best.dataset} | {best.aim} | {best.row.cell.name} | {found} | {' | '.join(costs)} |"
 
 
 def _shown(results: Results) -> list[str]:

@@ -1,8 +1,7 @@
 """Numbers as people read them. None, which is "not defined" or "not measured", is a dash."""
 
-from typing import Any
+from latreg.report.rows import Comparison, Numbers, Pair, Raw
 
-Row = dict[str, Any]
 DASH = "–"
 
 
@@ -20,14 +19,14 @@ def percent(value: float | None, digits: int = 1) -> str:
     return DASH if value is None else f"{100 * value:.{digits}f} %"
 
 
-def rate(row: Row, name: str) -> str:
+def rate(row: Numbers, name: str) -> str:
     """A share with its interval."""
     if row[name] is None:
         return DASH
     return f"{percent(row[name])} ({100 * row[f'{name}_low']:.1f} to {100 * row[f'{name}_high']:.1f})"
 
 
-def value(row: Row, name: str) -> str:
+def value(row: Numbers, name: str) -> str:
     """A number with its interval; an open end is one that resampling found to be infinite."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if row[name] is None or low is None:
@@ -35,7 +34,7 @@ def value(row: Row, name: str) -> str:
     return f"{number(row[name])} ({number(low)} to {number(high) if high is not None else '∞'})"
 
 
-def reached(row: Row, name: str) -> str:
+def reached(row: Numbers, name: str) -> str:
     """How many cells of how many."""
     return DASH if row[name] is None or row["cells"] is None else f"{row[name]} of {row['cells']}"
 
@@ -47,7 +46,7 @@ def p_value(p: float | None) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def chosen(study: Row) -> str:
+def chosen(study: Raw) -> str:
     """How many of a study's sources were chosen and not drawn; nothing where none were."""
     return f" ({study['chosen']:,} of them of chosen ones)" if study.get("chosen") else ""
 
@@ -57,39 +56,32 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
 
 
-def truncation(row: Row) -> str:
-    """none, psi 0.7, salvage."""
-    return f"psi {row['psi']:g}" if row["truncation"] == "fixed" else str(row["truncation"])
+def truncation_of(pair: Pair) -> str:
+    """The truncation of a pair's source, of an adaptive one with the psi: no truncation, psi 0.7, minimal psi 0.8."""
+    name = pair.cell.truncation_name
+    return f"{name} psi {number(pair.source_psi)}" if pair.cell.psi is None else name
 
 
-def truncation_of(pair: Row) -> str:
-    """The truncation of a pair's source; no truncation, psi 0.7, minimal psi 0.8."""
-    if pair["truncation"] == "none":
-        return "no truncation"
-    psi = f"psi {number(pair['source_psi'])}"
-    return psi if pair["truncation"] == "fixed" else f"{pair['truncation']} {psi}"
-
-
-def compared(row: Row, side: str) -> str:
-    """The value of one side of a comparison in its unit."""
-    found = row[f"value_{side}"]
+def compared(row: Comparison, side: str) -> str:
+    """The value of one side of a comparison, first or second, in its unit."""
+    found = row.value_first if side == "first" else row.value_second
     return percent(found) if _of_shares(row) else number(found)
 
 
-def effect(row: Row) -> str:
+def effect(row: Comparison) -> str:
     """The effect of a comparison with its interval, in its unit."""
-    low, high = row["low"], row["high"]
+    low, high = row.low, row.high
     if _of_shares(row):
-        bounds = "" if low is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
-        return f"{100 * row['effect']:+.1f} points{bounds}"
+        bounds = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+        return f"{100 * row.effect:+.1f} points{bounds}"
     bounds = "" if low is None else f" ({number(low)} to {number(high) if high is not None else '∞'})"
-    return f"{'× ' if row['effect_name'] == 'ratio' else ''}{number(row['effect'])}{bounds}"
+    return f"{'× ' if row.effect_name == 'ratio' else ''}{number(row.effect)}{bounds}"
 
 
-def _of_shares(row: Row) -> bool:
-    return row["effect_name"] in ("difference of rates", "difference of shares")
+def _of_shares(row: Comparison) -> bool:
+    return row.effect_name in ("difference of rates", "difference of shares")
 
 
-def counts(row: Row) -> str:
+def counts(row: Comparison) -> str:
     """How many both sides of a comparison have."""
-    return f"{row['n_first']:,}" if row["n_first"] == row["n_second"] else f"{row['n_first']:,} and {row['n_second']:,}"
+    return f"{row.n_first:,}" if row.n_first == row.n_second else f"{row.n_first:,} and {row.n_second:,}"

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from latreg.config import read_settings, with_defaults
+from latreg.config import one_line, purpose_in, read_settings, with_defaults
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.names import check_name
 from latreg.runs.files import read_json, replacing, writing
@@ -35,6 +35,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.resumed: dict[str, Any] = {}  # the status of the run that is resumed, {} where there is none
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
         self._before: dict[str, bytes] = {}
@@ -59,23 +60,17 @@ class RunFolder:
         finally:
             lock.release()
 
-    def begin(
-        self, cfg: DictConfig | dict[str, Any], fixed: Sequence[str] = (), free_to_change: Sequence[str] = ()
-    ) -> None:
-        """Write the resolved configuration and the status `running`.
-
-        Args:
-            cfg: of the job.
-            fixed: groups of keys that must be those of the run that is resumed, as its stage must.
-            free_to_change: keys and groups of keys among them that may differ.
+    def begin(self, cfg: DictConfig | dict[str, Any]) -> None:
+        """Write the resolved configuration of the job and the status `running`.
 
         Raises:
             LatregError: the folder holds results and resume is off, or those of other settings, or cannot be written.
         """
         self.config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(cfg), resolve=True))
         if any((self.path / name).exists() for name in RESULTS):
-            self._check_resumable(fixed, free_to_change)
-            self._seconds_before = read_status(self.path).get("seconds", 0.0)
+            self._check_resumable()
+            self.resumed = read_status(self.path)
+            self._seconds_before = self.resumed.get("seconds", 0.0)
             paths = [self.path / name for name in WRITTEN_FIRST]
             self._before = {path.name: path.read_bytes() for path in paths if path.is_file()}
         self._write("config.yaml", OmegaConf.to_yaml(self.config))
@@ -88,7 +83,7 @@ class RunFolder:
             weights={},
         )
 
-    def _check_resumable(self, fixed: Sequence[str], free_to_change: Sequence[str]) -> None:
+    def _check_resumable(self) -> None:
         if not self.config["resume"]:
             raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
         searched = (self.path / "records").exists()  # the checkpoint of a training may stand alone
@@ -97,9 +92,8 @@ class RunFolder:
         saved = read_config(self.path)
         if not saved:
             return
-        before, now = with_defaults(saved), with_defaults(self.config)
-        for name in ("stage", *fixed):
-            for key, old, new in differences({name: before[name]}, {name: now[name]}, free_to_change):
+        for key, old, new in differences(with_defaults(saved), with_defaults(self.config)):
+            if not purpose_in(key, self.config).free_on_resume:
                 raise ResumeRefusedError(
                     f"resume=true needs the settings of {self.path}, but {key} was {old} and is now {new}"
                 )
@@ -144,11 +138,19 @@ class FolderCheck(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         check_experiment(config)
-        check_writable(Path(config.hydra.run.dir))
+        check_writable(_folder(config, "hydra.run.dir"))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         check_experiment(config)
-        check_writable(Path(config.hydra.sweep.dir))
+        check_writable(_folder(config, "hydra.sweep.dir"))
+
+
+def _folder(config: DictConfig, key: str) -> Path:
+    """What a setting of Hydra's names; ends the process where it is made of settings that have no value."""
+    try:
+        return Path(str(OmegaConf.select(config, key, throw_on_missing=True)))
+    except OmegaConfBaseException as error:
+        sys.exit(f"{key} must name a folder, but: {one_line(error)}")  # see below
 
 
 def check_experiment(config: DictConfig) -> None:
@@ -210,14 +212,11 @@ def read_status(run_dir: Path) -> dict[str, Any]:
     return {key: value for key, value in content.items() if isinstance(value, _STATUS.get(key, object))}
 
 
-def differences(
-    before: Mapping[str, Any], now: Mapping[str, Any], free_to_change: Sequence[str]
-) -> list[tuple[str, Any, Any]]:
-    """Dotted key, old and new value of each setting that differs, but for the keys and groups that may."""
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Dotted key, old and new value of each setting that differs, that of the stage first."""
     old, new = flatten(before, "."), flatten(now, ".")
-    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    free = tuple(f"{name}." for name in free_to_change)
-    return [(key, old.get(key), new.get(key)) for key in changed if not f"{key}.".startswith(free)]
+    changed = sorted((key != "stage", key) for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return [(key, old.get(key), new.get(key)) for _, key in changed]
 
 
 def _now() -> str:

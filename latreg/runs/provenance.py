@@ -1,6 +1,8 @@
 """How a result came to be: the command line and the versions, for cards and run folders."""
 
 import platform
+import shlex
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from hydra.core.hydra_config import HydraConfig
@@ -29,4 +31,18 @@ def command_line() -> str | None:
     if not HydraConfig.initialized():
         return None
     given = [one for one in HydraConfig.get().overrides.task if not one.startswith("resume=")]
-    return " ".join(["python -m latreg.run", *given])
+    return shlex.join(["python", "-m", "latreg.run", *given])
+
+
+def changed_files(before: object, now: Mapping[str, str]) -> str:
+    """Which of the files of a classifier are not what they were, as the end of a sentence.
+
+    Args:
+        before: name and sha256 of each, as `status.json` keeps them; anything else where it has none.
+        now: those of today.
+    """
+    if not isinstance(before, Mapping) or not now:
+        return ""
+    names = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    how = {name: "is gone" if name not in now else "is new" if name not in before else "has changed" for name in names}
+    return "".join(f"{', ' if number else ': '}{name} {how[name]}" for number, name in enumerate(names))

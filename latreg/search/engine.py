@@ -16,6 +16,7 @@ import torch
 
 from latreg.compute.batches import ROWS
 from latreg.data.images import to_unit
+from latreg.errors import LatregError, NotFiniteError
 from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Source, Strategy, Tell, Verdict
 from latreg.search.criteria import BaselineGate
 from latreg.search.protocol import BudgetSpentError, Search
@@ -189,7 +190,11 @@ class Engine:
         images = self.renderer.render(requests)
         probabilities: list[np.ndarray] = []
         for batch in torch.split(images, max(self.renderer.chunk, SUT_BATCH)):
-            probabilities += list(self.sut(to_unit(batch)).float().cpu().numpy())
+            try:
+                probabilities += list(self.sut(to_unit(batch)).float().cpu().numpy())
+            except NotFiniteError as error:
+                source = requests[len(probabilities) + error.image].source
+                raise LatregError(f"{error} to an image of class {source.label}, z_seed {source.z_seed}") from error
             self.queries += len(batch)
         return [
             Evaluation(request.proposal, request.source.label, image.copy(), p)

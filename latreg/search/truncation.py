@@ -12,8 +12,6 @@ from latreg.search.protocol import Search, appraise, query_one
 
 log = logging.getLogger(__name__)
 
-PSI_RANGE = (0.0, 2.0)
-
 
 @dataclass(frozen=True, eq=False)
 class Placement:
@@ -90,29 +88,15 @@ def make_truncation(mode: str, psi: float, direction: str, grid: Sequence[float]
     """The truncation that the settings of the group `truncation` name.
 
     Raises:
-        LatregError: one of them is out of its range.
+        LatregError: adaptive truncation has no grid.
     """
     if mode != "fixed" and psi != 1:
         log.warning("truncation.psi=%g has no effect with truncation.mode=%s, only with fixed", psi, mode)
     if mode == "none":
         return Fixed(1.0)
     if mode == "fixed":
-        check_psi("truncation.psi", psi)
         return Fixed(psi)
-    if mode != "adaptive":
-        raise LatregError(f"truncation.mode must be none, fixed or adaptive, got {mode!r}")
     if not grid:
         raise LatregError("truncation.grid must hold at least one psi, got none")
-    for point in grid:
-        check_psi("truncation.grid", point)
     directions: dict[str, Callable[[Sequence[float]], Truncation]] = {"salvage": Salvage, "minimal": Minimal}
-    if direction not in directions:
-        raise LatregError(f"truncation.direction must be salvage or minimal, got {direction!r}")
     return directions[direction](tuple(sorted(grid, reverse=True)))
-
-
-def check_psi(key: str, psi: float) -> None:
-    """Refuse a psi outside PSI_RANGE."""
-    low, high = PSI_RANGE
-    if not low <= psi <= high:
-        raise LatregError(f"{key} must be within {low:g} .. {high:g}, got {psi:g}")

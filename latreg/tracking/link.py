@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MODES = ("offline", "online", "disabled")
 INIT_TIMEOUT = 30.0  # seconds that an unreachable server may cost at the start ..
 FINISH_TIMEOUT = 60.0  # .. and at the end of a run
 
@@ -54,8 +53,6 @@ class Link:
         *,
         begin: Callable[[Run], None],
     ) -> None:
-        if tracking.mode not in MODES:
-            raise LatregError(f"tracking.mode must be one of {', '.join(MODES)}, got {tracking.mode!r}")
         run_dir = Path(run_dir).absolute()
         self.run: Run | None = None
         self._begin = begin

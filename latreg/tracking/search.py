@@ -6,10 +6,12 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
+from latreg.runs.cell import Cell
 from latreg.runs.folder import flatten
 from latreg.tracking.link import Link
 
@@ -63,7 +65,7 @@ class Tracker:
         self._totals = Counter[str]()
         self._points: list[dict[str, int]] = []
         self._psis: list[float] = []
-        described = config | {"truncation_label": _truncation_label(config.get("truncation", {}))}
+        described = config | {"truncation_label": _truncation_label(config)}
         self._link = Link(tracking, described, self._run_dir, group, begin=self._begin)
         for record in found:
             self._add(record)
@@ -145,13 +147,11 @@ class _Rows:
         return (record for _, _, record in sorted(self._heap, key=lambda entry: -entry[1]))
 
 
-def _truncation_label(truncation: Mapping[str, Any]) -> str:
-    """Truncation in words, by which runs are grouped: "psi 0.7, class center", "salvage, global center"."""
-    get = truncation.get
-    psi = get("psi") if get("mode") == "fixed" else 1
-    what = get("direction") if get("mode") == "adaptive" else f"psi {psi:g}"
-    below = "" if get("cutoff") is None else f", layers below {get('cutoff')}"
-    return f"{what}, {get('center')} center{below}"
+def _truncation_label(config: Mapping[str, Any]) -> str:
+    """Truncation in words, by which runs are grouped, as the report says it: "psi 0.7, class center"."""
+    cutoff = config["truncation"].get("cutoff")
+    variant = "" if cutoff is None else f"truncation.cutoff={cutoff}"
+    return replace(Cell.of(config), variant=variant).setting
 
 
 def _log_folder(run: Run, folder: Path, metadata: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors (floats as float32) and the network's description.
 
     Raises:
-        LatregError: the file is damaged, or was not written by `save`.
+        LatregError: the file is damaged, was not written by `save`, or holds numbers that are not finite.
     """
     with _opened(path) as file:
         description = _description(file, path)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    check_finite(tensors, path, buffers=True)
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, description
 
 
@@ -105,11 +106,30 @@ def _description(file: Any, path: Path) -> dict[str, Any]:
     return description
 
 
+def check_finite(state: Mapping[str, object], source: object, buffers: bool = False) -> None:
+    """Refuse weights that no answer can come from.
+
+    Args:
+        state: names with tensors; what is none is passed over.
+        source: what they are called in the message.
+        buffers: refuse infinite numbers too, and not NaN alone, in tensors that are no parameters: masks have them.
+
+    Raises:
+        LatregError: there are such weights.
+    """
+    for name, tensor in state.items():
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            continue
+        strict = buffers or isinstance(tensor, torch.nn.Parameter)
+        if not bool(tensor.isfinite().all() if strict else not tensor.isnan().any()):
+            raise LatregError(f"expected finite weights in {source}, but {name} holds NaN or infinite numbers")
+
+
 def load_into(network: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Fill a network; names and shapes must match exactly.
 
     Raises:
-        LatregError: the file holds another architecture; the first differences are named.
+        LatregError: the file holds another architecture, the first difference is named; or weights that are not finite.
     """
     wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in state.items()}
@@ -121,6 +141,7 @@ def load_into(network: torch.nn.Module, state: dict[str, Tensor], path: Path) ->
             f"expected {wanted.get(name, 'no such tensor')}, got {found.get(name, 'no such tensor')}"
         )
     network.load_state_dict(state)
+    check_finite({**dict(network.named_buffers()), **dict(network.named_parameters())}, path)
 
 
 def save(path: Path, state: dict[str, Tensor], description: dict[str, Any], card: dict[str, Any], half: bool) -> str:

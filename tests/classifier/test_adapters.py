@@ -13,8 +13,8 @@ from torch.export import Dim
 
 from latreg.classifier.adapters import AdaptedSUT, load_classifier
 from latreg.classifier.adapters.adapted import class_order
+from latreg.classifier.adapters.checkpoint import read
 from latreg.classifier.adapters.inputs import Inputs, Preset, make_inputs
-from latreg.classifier.adapters.module import read_state
 from latreg.config import (
     CallableClassifierConfig,
     ClassifierConfig,
@@ -37,6 +37,7 @@ DATASET = DatasetConfig(name="stripes", channels=1, resolution=12, class_names=C
 CPU = torch.device("cpu")
 IMAGES = to_unit(stripes(50, seed=3).images)
 HERE = "tests.helpers.small_net"
+VIT = {"image_processor_type": "ViTImageProcessor"}
 
 onnx = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnxruntime", "onnxscript")),
@@ -126,17 +127,18 @@ def test_hugging_face_answers_as_its_network_does(tmp_path: Path) -> None:
     network.classifier[1].weight.data *= 20
     network.save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(
-        json.dumps({"do_normalize": True, "image_mean": [0.4], "image_std": [0.2], "size": {"height": 24, "width": 24}})
+        json.dumps({**VIT, "do_normalize": True, "image_mean": [0.4], "image_std": [0.2], "size": 24})
     )
     config = HuggingFaceClassifierConfig(weights=str(tmp_path))
     sut = load(config)
-    assert sut.inputs == Inputs(1, 24, "resize", 1.0, (0.4,), (0.2,))
+    assert replace(sut.inputs, preprocessor=None) == Inputs(1, 24, "resize", 1.0, (0.4,), (0.2,))
     assert sut.order == (2, 0, 1)
     with torch.no_grad():
         expected = network(sut.inputs(IMAGES)).logits.softmax(1)[:, [1, 2, 0]]
     torch.testing.assert_close(sut(IMAGES), expected, rtol=0, atol=1e-5)
     assert load(replace(config, mean=[0.0], class_order=[0, 1, 2])).inputs.mean == (0.0,)
-    assert sut.id == weights.sha256(tmp_path / "config.json", tmp_path / "model.safetensors")
+    names = ("config.json", "model.safetensors", "preprocessor_config.json")
+    assert sut.files == {name: weights.sha256(tmp_path / name) for name in names}
 
 
 @hf
@@ -201,7 +203,8 @@ def test_arguments_reach_the_network(tmp_path: Path) -> None:
             Net(width=5).state_dict(),
             r"holds another architecture: .* the first is conv.bias, expected \(4,\), got \(5,\)",
         ),
-        (Net(), r"expected a state_dict in .* but nothing else than tensors is read"),
+        (Net(), r"got a whole object of .*small_net.Net, .* save network.state_dict\(\) where that code is at hand"),
+        ({"model": Net()}, r"got a whole object of .*small_net.Net under 'model'"),
         ({"epoch": 1, "weights": 2}, r"expected a state_dict in .*, got a dict with the keys epoch, weights"),
         ([1], r"expected a state_dict in .*, got a list"),
         ({}, r"expected a state_dict in .*, got a dict with the keys \(none\)"),
@@ -221,7 +224,7 @@ def test_a_state_dict_that_was_cut_off_is_one_sentence(zipped: bool, tmp_path: P
     for length in range(0, len(whole), 41):
         path.write_bytes(whole[:length])
         with pytest.raises(LatregError, match=r"expected a state_dict in"):
-            read_state(path)
+            read(path)
 
 
 class Trap:
@@ -323,7 +326,7 @@ def test_the_id_of_a_function_is_its_path_and_version(tmp_path: Path) -> None:
     ("function", "message"),
     [
         ("too_many_classes", r"must answer 50 images with one number for each of the 3 classes .* got \(50, 10\)"),
-        ("not_a_number", r"must answer with finite numbers, got nan"),
+        ("not_a_number", r"must answer with finite numbers, but answers nan or infinite ones"),
         (
             "logits",
             r"outputs=probabilities needs answers in \[0, 1\] .* if these are logits, classifier.outputs=logits",
@@ -337,17 +340,21 @@ def test_refuses_other_answers(function: str, message: str, tmp_path: Path) -> N
 
 def test_a_network_that_fails_is_one_sentence(tmp_path: Path) -> None:
     sut = load(of_torch(tmp_path, channels=3))
-    with pytest.raises(LatregError, match=r"classifier failed on images \(50, 3, 12, 12\): RuntimeError: .*\.channels"):
+    with pytest.raises(
+        LatregError, match=r"classifier failed on float32 images \(50, 3, 12, 12\): RuntimeError: .*\.channels"
+    ):
         sut(IMAGES)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"outputs": "softmax"}, "outputs must be logits or probabilities, got 'softmax'"),
+        ({"outputs": "softmax"}, "outputs must be logits, probabilities or scores, got 'softmax'"),
         ({"channels": 4}, "channels must be 1 or 3, got 4"),
         ({"white": 0.0}, "must be above 0, got 12 and 0"),
-        ({"mean": [0.1, 0.2, 0.3]}, r"mean must have 1 value or 1, one for each channel, got \[0.1, 0.2, 0.3\]"),
+        ({"mean": [0.1, 0.2, 0.3]}, r"classifier.mean must have 1 value, got \[0.1, 0.2, 0.3\]"),
+        ({"channel_order": "gbr"}, "classifier.channel_order must be rgb or bgr, got 'gbr'"),
+        ({"layout": "hwc"}, "classifier.layout must be nchw or nhwc, got 'hwc'"),
         ({"std": [0.0]}, r"std must not be 0, got \[0\]"),
         ({"size": 8}, "fit must say how images of 12x12 become 8x8"),
         ({"size": 8, "fit": "stretch"}, "fit must be crop or resize, got 'stretch'"),

@@ -152,7 +152,7 @@ def test_the_lowest_accuracy_is_a_setting(tmp_path: Path) -> None:
 def test_each_trial_is_another_one() -> None:
     plain = Inputs(3, 8, "crop", 1.0, (0.0,) * 3, (1.0,) * 3)
     tried = other_inputs(plain, torch.randint(0, 256, (9, 3, 16, 16), dtype=torch.uint8))
-    assert len(set(tried)) == len(tried) == 6
+    assert len(set(tried)) == len(tried) == 8
     assert plain not in tried
 
 
@@ -164,10 +164,10 @@ class Nearly(torch.nn.Module):
         self.inner = Eye("unit")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        answers: torch.Tensor = self.inner(images * 0.5 + 0.5 if images.min() < 0 else images)
-        if images.min() >= 0:
-            answers[::10] = -answers[::10]
-        return answers
+        normalized = images.amin((1, 2, 3)) < 0
+        answers: torch.Tensor = self.inner(torch.where(normalized[:, None, None, None], images * 0.5 + 0.5, images))
+        corner = (images[:, 0, 0, 0] * 255).round()
+        return torch.where((~normalized & (corner % 10 == 0))[:, None], -answers, answers)
 
 
 class Scaled(torch.nn.Module):
@@ -178,10 +178,10 @@ class Scaled(torch.nn.Module):
         self.inner = Eye("unit")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        answers: torch.Tensor = self.inner(images / images.amax().clamp(min=1))
-        if images.max() <= 1:
-            answers[0] = -answers[0]
-        return answers
+        brightest = images.amax((1, 2, 3), keepdim=True)
+        answers: torch.Tensor = self.inner(images / brightest.clamp(min=1))
+        odd = (brightest.flatten(1) <= 1) & (images[:, 0, 0, :1] < 0.006)
+        return torch.where(odd, -answers, answers)
 
 
 def test_a_range_that_makes_little_difference_is_not_the_cause(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_inputs_that_do_better_are_named_in_a_warning(tmp_path: Path, caplog: py
     config = TorchClassifierConfig(network=f"{__name__}.Nearly", weights=str(tmp_path / "net.pt"))
     sut = load_classifier(config, DATASET, torch.device("cpu"))
     assert isinstance(sut, AdaptedSUT)
-    assert check_sanity(sut, DATA, CLASSES, None) == 0.9
+    assert 0.85 < check_sanity(sut, DATA, CLASSES, None) < 0.95
     assert warnings(caplog) == [
         "maybe its normalization is another one: with classifier.mean=[0.5] classifier.std=[0.5] "
         "it is right on 100.0 % of them"
@@ -213,4 +213,4 @@ def test_inputs_that_do_better_are_named_in_a_warning(tmp_path: Path, caplog: py
     before = sut.usage.images
     check_sanity(sut, DATA, CLASSES, None, try_others=False)
     assert not warnings(caplog)
-    assert sut.usage.images == before + 500
+    assert sut.usage.images == before + 300 + 2 * 200 + 8

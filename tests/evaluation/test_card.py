@@ -93,7 +93,7 @@ def test_without_a_sut_no_shared_errors_are_counted(monkeypatch, caplog):
 def test_too_few_samples_are_refused_before_anything_is_measured(cli, toy_mnist):
     code, _, err = cli("+experiment=mnist_generator_card", "evaluation.samples=3", *TINY)
     assert code == 1
-    assert "evaluation.samples must be above 3, the nearest neighbours that count, got 3" in err
+    assert "evaluation.samples must be above 3, got 3" in err
 
 
 def test_a_classifier_that_is_not_trained_here_is_refused_before_anything_is_measured(cli, toy_mnist):

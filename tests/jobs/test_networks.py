@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, recipes_in, register
+from latreg.config import conf_dir, purpose_in, register
 from latreg.errors import LatregError
 from latreg.jobs.networks import describe_networks
 from latreg.runs.folder import differences
@@ -88,16 +88,14 @@ def test_runs_that_name_other_recipes_have_the_same_settings():
     """As those from before a search said what the weights describe."""
     old, new = (OmegaConf.to_container(c, resolve=True) for c in (composed("classifier=judge_b"), described()))
     old["classifier"]["weights"] = new["classifier"]["weights"]
-    free = ["dataset", *recipes_in(new)]
-    assert differences(old, new, free) == []
-    old["classifier"]["probe_images"] = 7
-    assert [key for key, _, _ in differences(old, new, free)] == ["classifier.probe_images"]
 
+    def that_matter():
+        keys = [key for key, _, _ in differences(old, new)]
+        return [key for key in keys if not key.startswith("dataset.") and not purpose_in(key, new).free_in_shards]
 
-def test_settings_of_a_classifier_made_elsewhere_are_no_recipe():
-    saved = OmegaConf.to_container(composed("classifier=torch", "classifier.network=my.Net"))
-    assert not [key for key in recipes_in(saved) if key.startswith("classifier")]
-    assert "generator.z_dim" in recipes_in(saved)
+    assert that_matter() == []
+    old["classifier"]["weights"] = "zoo:mnist_judge_c"
+    assert that_matter() == ["classifier.weights"]
 
 
 def test_the_default_generator_of_a_data_set_is_one_line():

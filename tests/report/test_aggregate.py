@@ -12,7 +12,7 @@ from tests.helpers.studies import make_run, read, sources, with_faults
 
 
 def cells(folder):
-    return {row["stratum"]: row for row in aggregate.cell_rows(read(folder))}
+    return {row.stratum: row.numbers for row in aggregate.cell_rows(read(folder))}
 
 
 def test_a_cell_by_hand(tmp_path):
@@ -74,7 +74,7 @@ def test_chosen_sources_are_a_stratum_of_their_own(tmp_path):
     compared = comparisons.per_source(
         study := read(tmp_path), *study.cells, "faults", lambda r: r.valid_fault, "chosen"
     )
-    assert (compared["n_first"], compared["n_second"]) == (6, 6)
+    assert (compared.n_first, compared.n_second) == (6, 6)
 
 
 def test_the_totals_hold_chosen_sources_too(tmp_path):
@@ -112,15 +112,15 @@ def test_a_cell_without_faults_has_no_costs(tmp_path):
 def test_the_budget_curve_ends_with_everything(tmp_path):
     make_run(tmp_path / "a", with_faults(60, 7))
     curve = aggregate.budget_rows(read(tmp_path))
-    assert (curve[0]["queries"], curve[0]["valid_faults"]) == (0, 0)
-    assert (curve[-1]["sources"], curve[-1]["queries"], curve[-1]["valid_faults"]) == (60, 600, 7)
+    assert (curve[0].queries, curve[0].valid_faults) == (0, 0)
+    assert (curve[-1].sources, curve[-1].queries, curve[-1].valid_faults) == (60, 600, 7)
     assert len(curve) <= aggregate.CURVE_POINTS + 1
 
 
 def test_the_class_matrix_counts_flips_and_valid_ones(tmp_path):
     make_run(tmp_path / "a", with_faults(12, 4, 2))
     rows = aggregate.class_rows(read(tmp_path))
-    assert [(r["label"], r["predicted"], r["flipped"], r["valid_faults"]) for r in rows] == [
+    assert [(r.label, r.predicted, r.flipped, r.valid_faults) for r in rows] == [
         (0, 1, 2, 2),
         (1, 2, 2, 1),
         (2, 0, 2, 1),

@@ -14,7 +14,7 @@ def answered(tmp_path_factory):
 
 
 def verdicts(answers):
-    return {claim["number"]: claim["verdict"] for claim in answers}
+    return {claim.number: claim.verdict for claim in answers}
 
 
 def test_verdicts_of_a_study_that_agrees_with_the_claims(answered):
@@ -23,25 +23,26 @@ def test_verdicts_of_a_study_that_agrees_with_the_claims(answered):
 
 
 def test_a_primary_comparison_says_everything(answered):
-    (answer,) = answered[0][0]["datasets"]
-    (row,) = answer["primary"]
-    assert (row["first"], row["second"]) == ("mixing, none, global center", "random, none, global center")
-    assert row["n_first"] == row["n_second"] == 60
-    assert (row["value_first"], row["value_second"]) == pytest.approx((20 / 60, 1 / 60))
-    assert row["effect"] == pytest.approx(19 / 60)
-    assert row["low"] < row["effect"] < row["high"]
-    assert row["a12"] == pytest.approx(0.5 + 19 / 120)
-    assert row["p"] == row["p_holm"] == pytest.approx(2 * 0.5**19)  # McNemar: all 19 pairs that differ go one way
+    (answer,) = answered[0][0].datasets
+    (row,) = answer.primary
+    names = [f"{strategy}, no truncation, global center" for strategy in ("mixing", "random")]
+    assert [row.first.name, row.second.name] == names
+    assert row.n_first == row.n_second == 60
+    assert (row.value_first, row.value_second) == pytest.approx((20 / 60, 1 / 60))
+    assert row.effect == pytest.approx(19 / 60)
+    assert row.low < row.effect < row.high
+    assert row.a12 == pytest.approx(0.5 + 19 / 120)
+    assert row.p == row.p_holm == pytest.approx(2 * 0.5**19)  # McNemar: all 19 pairs that differ go one way
 
 
 def test_holm_is_over_the_primary_comparisons_of_a_claim(answered):
-    primary = [row for row in answered[1] if row["claim"] == 4 and row["primary"]]
-    assert {row["family"] for row in primary} == {len(primary)}
-    assert max(row["p_holm"] for row in primary) <= min(1, len(primary) * max(row["p"] for row in primary))
+    primary = [row for row in answered[1] if row.claim == 4 and row.primary]
+    assert {row.family for row in primary} == {len(primary)}
+    assert max(row.p_holm for row in primary) <= min(1, len(primary) * max(row.p for row in primary))
 
 
 def test_diversity_needs_two_faults_each(answered):
-    assert answered[0][1]["datasets"][0]["primary"] == []
+    assert answered[0][1].datasets[0].primary == []
 
 
 def test_the_opposite_refutes(tmp_path):
@@ -60,8 +61,8 @@ def test_data_sets_that_disagree_leave_it_undecided(tmp_path):
         for strategy, faults in zip(("mixing", "random"), counts, strict=True):
             make_run(tmp_path / dataset / strategy, with_faults(60, faults), strategy, dataset=dataset)
     claim = claims.evaluate(read(tmp_path))[0][0]
-    assert [answer["verdict"] for answer in claim["datasets"]] == ["confirmed", "refuted"]
-    assert claim["verdict"] == "undecided"
+    assert [answer.verdict for answer in claim.datasets] == ["confirmed", "refuted"]
+    assert claim.verdict == "undecided"
 
 
 def test_one_run_decides_nothing(tmp_path):
@@ -77,9 +78,9 @@ def test_a_label_that_nobody_judged_is_not_compared(tmp_path):
             flips = [replace(row, label_kept=None, judge_votes=None) for row in with_faults(60, 5, 25)]
             make_run(tmp_path / center / strategy, flips, strategy, center=center)
     answers, comparisons = claims.evaluate(read(tmp_path))
-    assert not {claims.KEPT, claims.DRIFTED} & {row["measure"] for row in comparisons}
-    assert {claims.VALID, claims.FLIPPED} <= {row["measure"] for row in comparisons}
-    assert answers[5]["datasets"][0]["primary"] == []
+    assert not {claims.KEPT, claims.DRIFTED} & {row.measure for row in comparisons}
+    assert {claims.VALID, claims.FLIPPED} <= {row.measure for row in comparisons}
+    assert answers[5].datasets[0].primary == []
 
 
 def test_drift_that_stays_refutes_the_artefact(tmp_path):

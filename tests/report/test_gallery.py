@@ -9,7 +9,7 @@ from tests.helpers.studies import make_run, noise, read, sources, with_faults
 
 
 def shown(folder, kind=True):
-    return [row for row in gallery.gallery(read(folder)) if row["valid_fault"] is kind]
+    return [row for row in gallery.gallery(read(folder)) if row.valid_fault is kind]
 
 
 def of_looks(*looks, **values):
@@ -29,8 +29,8 @@ def test_one_of_each_look_is_shown_the_most_frequent_first(tmp_path, monkeypatch
     a, b, c = noise(0, 3)
     make_run(tmp_path / "a", of_looks(a, b, b, c, b, a))
     rows = shown(tmp_path)
-    assert [(row["alike"], row["of"]) for row in rows] == [(3, 6), (2, 6), (1, 6)]
-    numbers = [row["z_seed"] * 3 + row["label"] for row in rows]  # as `sources` counts them
+    assert [(row.alike, row.of) for row in rows] == [(3, 6), (2, 6), (1, 6)]
+    numbers = [row.z_seed * 3 + row.label for row in rows]  # as `sources` counts them
     assert [number in of for number, of in zip(numbers, ((1, 2, 4), (0, 5), (3,)), strict=True)] == [True] * 3
 
 
@@ -39,8 +39,8 @@ def test_truncations_are_grouped_together_and_no_source_is_shown_twice(tmp_path)
     make_run(tmp_path / "a", of_looks(*looks))
     make_run(tmp_path / "b", of_looks(*looks), truncation=0.6)
     rows = shown(tmp_path)
-    assert len({(row["label"], row["z_seed"]) for row in rows}) == len(rows) == 6
-    assert {(row["alike"], row["of"]) for row in rows} == {(2, 12)}
+    assert len({(row.label, row.z_seed) for row in rows}) == len(rows) == 6
+    assert {(row.alike, row.of) for row in rows} == {(2, 12)}
 
 
 def test_no_more_pairs_than_groups_of_each_kind(tmp_path):
@@ -53,8 +53,8 @@ def test_of_very_many_some_of_each_truncation_are_looked_at(tmp_path, monkeypatc
     make_run(tmp_path / "a", with_faults(9, 6))
     make_run(tmp_path / "b", with_faults(9, 6), truncation=0.6)
     rows = shown(tmp_path)
-    assert {row["of"] for row in rows} == {3}
-    assert {row["truncation"] for row in rows} == {"none", "fixed"}
+    assert {row.of for row in rows} == {3}
+    assert {row.cell.truncation for row in rows} == {"none", "fixed"}
 
 
 def test_images_of_several_sizes_and_colours_are_compared(tmp_path):
@@ -63,7 +63,7 @@ def test_images_of_several_sizes_and_colours_are_compared(tmp_path):
     names = ("source_image", "last_image", "first_image")
     grown = [replace(r, **dict.fromkeys(names, i)) for r, i in zip(with_faults(2, 2), large, strict=True)]
     make_run(tmp_path / "b", grown, truncation=0.6)
-    assert {row["of"] for row in shown(tmp_path)} == {4}
+    assert {row.of for row in shown(tmp_path)} == {4}
 
 
 def test_the_thumbnail_of_an_image_has_its_mean():

@@ -78,8 +78,8 @@ def test_the_page_needs_nothing_else_and_is_well_formed(reported):
 def test_the_page_tells_of_every_claim_and_cell(reported):
     text = (reported / "index.html").read_text()
     for claim in results.read(reported / "results").claims:
-        assert claim["statement"].replace("'", "&#39;") in text
-    for name in ("mixing, psi 0.6, class", "mixing, minimal, global", "random, none, class"):
+        assert claim.statement.replace("'", "&#39;") in text
+    for name in ("mixing, psi 0.6, class", "mixing, minimal, global", "random, no truncation, class"):
         assert name in text
 
 
@@ -151,10 +151,11 @@ def test_bad_input_is_one_sentence(tmp_path, capsys):
 def test_variants_are_drawn_as_strategies_of_their_own(tmp_path):
     make_run(tmp_path / "runs" / "a", with_faults(30, 5))
     make_run(tmp_path / "runs" / "b", with_faults(30, 9), search={"max_queries_per_source": 200})
-    assert "mixing, none, global (search.max_queries_per_source=200)" in page_of(tmp_path, tmp_path / "runs")
+    name = "mixing, no truncation, global center (search.max_queries_per_source=200)"
+    assert name in page_of(tmp_path, tmp_path / "runs")
     drawn = figures.draw(results.read(tmp_path / "results"))["yield_mnist"]
     names = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert names == [f"mixing, search.max_queries_per_source={n}" for n in (200, 50)]
+    assert names == [f"mixing (search.max_queries_per_source={n})" for n in (200, 50)]
 
 
 def test_a_curve_is_drawn_in_the_style_of_its_truncation(tmp_path):
@@ -219,11 +220,15 @@ def test_durations(seconds, shown):
     assert text.duration(seconds) == shown
 
 
-def test_the_truncation_of_a_pair_is_named():
-    pair = {"truncation": "none", "source_psi": 1.0}
-    assert text.truncation_of(pair) == "no truncation"
-    assert text.truncation_of(pair | {"truncation": "fixed", "source_psi": 0.7}) == "psi 0.7"
-    assert text.truncation_of(pair | {"truncation": "minimal", "source_psi": 0.65}) == "minimal psi 0.65"
+@pytest.mark.parametrize(
+    ("truncation", "psi", "named"),
+    [("none", 1, "no truncation"), (0.7, 0.7, "psi 0.7"), ("minimal", 0.65, "minimal psi 0.65")],
+)
+def test_the_truncation_of_a_pair_is_named(tmp_path, truncation, psi, named):
+    make_run(tmp_path / "runs" / "a", with_faults(9, 3, source_psi=psi), truncation=truncation)
+    results.write(gather([tmp_path / "runs"]), tmp_path / "results")
+    pairs = results.read(tmp_path / "results").gallery
+    assert {text.truncation_of(pair) for pair in pairs} == {named}
 
 
 class TestStudyText:

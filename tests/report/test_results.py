@@ -24,7 +24,11 @@ def test_results_are_read_as_they_were_written_to_six_digits(gathered, tmp_path)
     read = results.read(tmp_path)
     assert len(read.cells) == len(gathered.cells)
     for ours, theirs in zip(read.cells, gathered.cells, strict=True):
-        assert {name: ours[name] for name in theirs} == {name: kept(value) for name, value in theirs.items()}
+        assert (ours.cell, ours.stratum) == (theirs.cell, theirs.stratum)
+        assert ours.numbers == {name: kept(value) for name, value in theirs.numbers.items()}
+    assert [pair.cell.truncation for pair in read.gallery] == [pair.cell.truncation for pair in gathered.gallery]
+    for row, other in zip(read.comparisons, gathered.comparisons, strict=True):
+        assert (row.first, row.second) == (other.first, other.second)
     assert read.study["datasets"] == gathered.study["datasets"]
     results.write(read, tmp_path / "again")
     for path in tmp_path.glob("*.*"):
@@ -38,10 +42,11 @@ def test_names_that_look_like_something_else_stay_names(name, tmp_path):
     make_run(tmp_path / "runs" / "own", with_faults(20, 5), name, dataset=name)
     results.write(gather([tmp_path / "runs"]), tmp_path / "results")
     read = results.read(tmp_path / "results")
-    for table in (read.cells, read.budget, read.classes, read.comparisons):
-        assert {row["dataset"] for row in table} == {name}
-    assert {row["strategy"] for row in read.cells} == {"mixing", "random", name}
-    assert all(best["cell"] for best in digest.best(read))
+    for table in (read.cells, read.budget, read.classes):
+        assert {row.cell.dataset for row in table} == {name}
+    assert {row.dataset for row in read.comparisons} == {name}
+    assert {row.cell.strategy for row in read.cells} == {"mixing", "random", name}
+    assert all(best.row for best in digest.best(read))
 
 
 def test_the_same_runs_give_the_same_files(gathered, tmp_path):
@@ -49,6 +54,14 @@ def test_the_same_runs_give_the_same_files(gathered, tmp_path):
     results.write(gather([make_study(tmp_path / "study")]), tmp_path / "b")
     for path in (tmp_path / "a").iterdir():
         assert (tmp_path / "b" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_file_that_lacks_a_column_is_refused(gathered, tmp_path):
+    results.write(gathered, tmp_path)
+    path = tmp_path / "budget.csv"
+    path.write_text(path.read_text().replace("queries", "asked"))
+    with pytest.raises(LatregError, match=r"expected the results of a study in .*budget\.csv.*queries"):
+        results.read(tmp_path)
 
 
 def test_what_has_no_end_is_empty():

@@ -4,9 +4,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, register
+from latreg.config import STAGES, STAGES_THAT_GO_ON, conf_dir, register
 from latreg.errors import LatregError, ResumeRefusedError
-from latreg.jobs.stages import FIXED, STAGES
 from latreg.merge import merge
 from latreg.runs.folder import RunFolder, read_config
 
@@ -48,19 +47,19 @@ def test_a_run_of_another_stage_is_not_taken_up(tmp_path, stage):
     run = finished(tmp_path / "run", config("stage=search"))
     before = contents(run)
     with pytest.raises(ResumeRefusedError, match=f"but stage was search and is now {stage}"):
-        RunFolder(run).begin(config(f"stage={stage}", "classifier=judge_a"), FIXED.get(stage, ()))
+        RunFolder(run).begin(config(f"stage={stage}", "classifier=judge_a"))
     assert contents(run) == before
 
 
-@pytest.mark.parametrize("stage", sorted(FIXED))
+@pytest.mark.parametrize("stage", STAGES_THAT_GO_ON)
 def test_a_key_that_is_newer_than_the_run_had_its_default(tmp_path, stage):
     run = finished(tmp_path / "run", config(f"stage={stage}"))
     make_older(run, "dataset.mirror", "generator.training.augment_p", "classifier.training.cutout", "validity.quantile")
     before = contents(run)
     with pytest.raises(ResumeRefusedError, match=r"dataset\.mirror was False and is now True"):
-        RunFolder(run).begin(config(f"stage={stage}", *MIRRORED), FIXED[stage])
+        RunFolder(run).begin(config(f"stage={stage}", *MIRRORED))
     assert contents(run) == before
-    RunFolder(run).begin(config(f"stage={stage}"), FIXED[stage])
+    RunFolder(run).begin(config(f"stage={stage}"))
 
 
 @pytest.mark.parametrize(

@@ -233,13 +233,13 @@ def test_unknown_mode_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("truncation", "label"),
     [
-        ({"mode": "none", "psi": 0.5, "center": "global", "cutoff": None}, "psi 1, global center"),
-        ({"mode": "fixed", "psi": 0.5, "center": "class", "cutoff": 0}, "psi 0.5, class center, layers below 0"),
+        ({"mode": "none", "psi": 0.5, "center": "global", "cutoff": None}, "no truncation, global center"),
+        ({"mode": "fixed", "psi": 0.5, "center": "class", "cutoff": 0}, "psi 0.5, class center (truncation.cutoff=0)"),
         ({"mode": "adaptive", "direction": "minimal", "center": "class"}, "minimal, class center"),
     ],
 )
 def test_truncation_in_words(truncation: dict, label: str):
-    assert _truncation_label(truncation) == label
+    assert _truncation_label(CONFIG | {"truncation": truncation}) == label
 
 
 def test_flatten():

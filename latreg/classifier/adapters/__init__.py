@@ -58,7 +58,7 @@ def _load_model(config: OwnClassifierConfig, dataset: DatasetConfig, device: tor
         case HuggingFaceClassifierConfig():
             from latreg.classifier.adapters.huggingface import load_huggingface
 
-            return load_huggingface(config, device)
+            return load_huggingface(config, dataset, device)
         case CallableClassifierConfig():
             from latreg.classifier.adapters.function import load_function
 

@@ -1,7 +1,8 @@
 """A classifier that was made elsewhere, as the system under test."""
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latreg.classifier.adapters.answers import scores_of
 from latreg.classifier.adapters.inputs import Inputs, Preset, make_inputs
-from latreg.classifier.sut import check_images
+from latreg.classifier.sut import check_images, finite
 from latreg.config import DatasetConfig, OwnClassifierConfig
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 
 SUM_TOLERANCE = 0.01  # of probabilities, which may have been rounded on their way
+DECIDED = 0.2  # of the sum of scores: what is between the largest and the smallest one on average
+SUMS_SPREAD = 0.05  # of scores with a constant sum, relative to it: bytes are rounded
+OUTPUTS = ("logits", "probabilities", "scores")
 
 
 @dataclass(frozen=True)
@@ -23,16 +28,22 @@ class Model:
     """What a kind of classifier is loaded as.
 
     Attributes:
-        answer: prepared images (N, C, H, W) on the device of the run => logits or probabilities (N, K).
-        id: sha256 of the weights.
+        answer: prepared images (N, C, H, W) on the device of the run => what `answers.scores_of` understands.
+        files: all that decides what it answers, but the settings: the name of each file and its sha256.
         preset: what the model's own file says.
         batch: the one number of images that it takes; None = any.
     """
 
-    answer: Callable[[Tensor], Tensor]
-    id: str
+    answer: Callable[[Tensor], object]
+    files: Mapping[str, str]
     preset: Preset = field(default_factory=Preset)
     batch: int | None = None
+
+    @property
+    def id(self) -> str:
+        """The sha256 of the only file, or of those of all."""
+        digests = list(self.files.values())
+        return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 @dataclass
@@ -57,18 +68,21 @@ class AdaptedSUT:
     Attributes:
         model: what answers.
         inputs: what the images become.
-        outputs: logits | probabilities.
+        outputs: logits | probabilities | scores.
+        output: name or position of the output, where there are several; None = the one that fits.
         order: the class that each output stands for.
         channels: of the images that it is given.
         batch_size: images per call at most; None = as they come.
         device: where it runs.
         usage: counts what was asked. The images that fill up a batch of fixed size count too, as they cost as much.
         id: of the model. The settings around it stand in the run's config.yaml.
+        files: as those of the model.
     """
 
     model: Model
     inputs: Inputs
     outputs: str
+    output: str | None
     order: tuple[int, ...]
     channels: int
     batch_size: int | None
@@ -77,6 +91,7 @@ class AdaptedSUT:
 
     def __post_init__(self) -> None:
         self.id = self.model.id
+        self.files = dict(self.model.files)
         self.num_classes = len(self.order)
 
     def with_inputs(self, inputs: Inputs) -> "AdaptedSUT":
@@ -101,29 +116,24 @@ class AdaptedSUT:
         if not len(images):
             return torch.zeros(0, self.num_classes)
         size = self.model.batch or self.batch_size or len(images)
-        return torch.cat([self._ask(self.inputs(batch.to(self.device))) for batch in torch.split(images, size)])
+        batches = torch.split(images, size)
+        return finite(torch.cat([self._ask(self.inputs(batch.to(self.device))) for batch in batches]))
 
     def _ask(self, images: Tensor) -> Tensor:
         missing = (self.model.batch or len(images)) - len(images)
         full = F.pad(images, (0, 0) * 3 + (0, missing)) if missing else images
+        shape = (len(full), self.num_classes)
         started = time.perf_counter()
         try:
-            answers = self.model.answer(full)
+            answer = self.model.answer(full)
         except LatregError:
             raise
         except Exception as error:  # a model of somebody else's may raise anything
             raise LatregError(
-                f"the classifier failed on images {tuple(full.shape)}: {type(error).__name__}: {_first_line(error)} "
-                "(classifier.channels, .size and .batch_size say what it takes)"
+                f"the classifier failed on {str(full.dtype).removeprefix('torch.')} images {tuple(full.shape)}: "
+                f"{reason(error)} (classifier.channels, .size, .layout and .batch_size say what it takes)"
             ) from error
-        if answers.shape != (len(full), self.num_classes):
-            raise LatregError(
-                f"the classifier must answer {len(full)} images with one number for each of the {self.num_classes} "
-                f"classes of the data set, {(len(full), self.num_classes)}, got {tuple(answers.shape)}"
-            )
-        answers = answers[: len(images)].float()
-        if not answers.isfinite().all():
-            raise LatregError("the classifier must answer with finite numbers, got nan or infinite ones")
+        answers = scores_of(answer, *shape, self.outputs, self.output)[: len(images)].to(self.device)
         self.usage.images += len(full)
         self.usage.calls += 1
         self.usage.seconds += time.perf_counter() - started
@@ -132,12 +142,14 @@ class AdaptedSUT:
     def _probabilities(self, answers: Tensor) -> Tensor:
         if self.outputs == "logits":
             return answers.softmax(dim=1)
+        if self.outputs == "scores":
+            return _shares(answers)
         if not look_like_probabilities(answers):
-            sums = answers.sum(1)
+            sums, scores = answers.sum(1), like_scores(answers)
             raise LatregError(
                 "classifier.outputs=probabilities needs answers in [0, 1] that sum to 1, got values from "
                 f"{answers.min():.3g} to {answers.max():.3g} with sums from {sums.min():.3g} to {sums.max():.3g}: "
-                "if these are logits, classifier.outputs=logits is right"
+                + (f"they {scores}" if scores else "if these are logits, classifier.outputs=logits is right")
             )
         return answers
 
@@ -152,19 +164,46 @@ def make_sut(config: OwnClassifierConfig, model: Model, dataset: DatasetConfig, 
     Raises:
         LatregError: a setting is out of its range or does not fit the data set.
     """
-    if config.outputs not in ("logits", "probabilities"):
-        raise LatregError(f"classifier.outputs must be logits or probabilities, got {config.outputs!r}")
+    if config.outputs not in OUTPUTS:
+        raise LatregError(f"classifier.outputs must be logits, probabilities or scores, got {config.outputs!r}")
     if config.batch_size is not None and config.batch_size < 1:
         raise LatregError(f"classifier.batch_size must be at least 1 or null, got {config.batch_size}")
     order = class_order(config.class_order, model.preset.class_names, dataset.class_names)
     inputs = make_inputs(config, model.preset, dataset)
-    return AdaptedSUT(model, inputs, config.outputs, order, dataset.channels, config.batch_size, device)
+    return AdaptedSUT(model, inputs, config.outputs, config.output, order, dataset.channels, config.batch_size, device)
 
 
 def look_like_probabilities(answers: Tensor) -> bool:
     """Whether every row of (N, K) is a distribution."""
     sums_to_1 = ((answers.sum(1) - 1).abs() <= SUM_TOLERANCE).all()
     return bool((answers >= -SUM_TOLERANCE).all() and sums_to_1)
+
+
+def like_scores(answers: Tensor) -> str | None:
+    """How answers (N, K) show that they are scores, and neither logits nor probabilities; None where they do not."""
+    sums, low, high = answers.sum(1), float(answers.min()), float(answers.max())
+    total = float(sums.mean())
+    decided = float((answers.amax(1) - answers.amin(1)).mean()) > DECIDED * total  # else all answers are alike
+    cure = "do: classifier.outputs=scores is right then"
+    if low < -SUM_TOLERANCE or high - low < SUM_TOLERANCE or look_like_probabilities(answers):
+        return None
+    if len(sums) > 1 and decided and float(sums.max() - sums.min()) <= SUMS_SPREAD * total:
+        return f"are at least 0 and sum to about {total:.4g} for every image, as percentages and votes {cure}"
+    if high <= 1 + SUM_TOLERANCE:
+        return f"are in [0, 1] and sum to {sums.min():.3g} .. {sums.max():.3g}, as sigmoids {cure}"
+    return None
+
+
+def _shares(scores: Tensor) -> Tensor:
+    """Scores (N, K) divided by their sum; where all are 0, every class has the same share."""
+    if scores.numel() and scores.min() < -SUM_TOLERANCE:
+        raise LatregError(
+            f"classifier.outputs=scores needs answers of at least 0, got {scores.min():.3g}: if these are logits, "
+            "classifier.outputs=logits is right"
+        )
+    tiny = torch.finfo(torch.float32).tiny
+    scores = scores.clamp(min=0) + tiny
+    return scores / scores.sum(dim=1, keepdim=True)
 
 
 def class_order(wanted: Sequence[Any] | None, own: Sequence[str] | None, names: Sequence[str]) -> tuple[int, ...]:
@@ -190,7 +229,3 @@ def class_order(wanted: Sequence[Any] | None, own: Sequence[str] | None, names: 
             f"from 0 on, got {list(wanted)}"
         )
     return tuple(int(number) for number in order)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]

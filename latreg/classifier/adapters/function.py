@@ -3,21 +3,23 @@
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from latreg.classifier.adapters.adapted import Model
+from latreg.classifier.adapters.code import code_files
 from latreg.classifier.adapters.importing import imported
 from latreg.config import CallableClassifierConfig
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 
 log = logging.getLogger(__name__)
 
 
 def load_function(config: CallableClassifierConfig) -> Model:
-    """A function by its import path. Its id is the sha256 of the path and the version, as nothing else is known of it.
+    """A function by its import path. Its id is made of that, the version and the code of its modules.
+
+    What else it answers from, files or a service, is not known: that is what the version is for.
 
     Raises:
         LatregError: it cannot be imported, or a setting is out of its range.
@@ -30,13 +32,14 @@ def load_function(config: CallableClassifierConfig) -> Model:
         )
     function = imported("classifier.function", config.function)
 
-    def answer(images: Tensor) -> Tensor:
+    def answer(images: Tensor) -> object:
         batch = images.cpu().numpy()
         for attempt in range(config.retries + 1):
             try:
-                return _as_tensor(function(batch)).to(images.device)
+                answers = function(batch)
+                return list(answers) if isinstance(answers, Iterator) else answers
             except Exception as error:  # a service may fail in any way
-                problem = f"{type(error).__name__}: {error}"
+                problem = reason(error)
                 if attempt == config.retries:
                     raise LatregError(
                         f"classifier.function={config.function} failed {attempt + 1} times on {len(batch)} images, the "
@@ -48,11 +51,5 @@ def load_function(config: CallableClassifierConfig) -> Model:
                 time.sleep(config.wait * 2**attempt)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    return Model(answer, hashlib.sha256(f"{config.function}\n{config.version}".encode()).hexdigest())
-
-
-def _as_tensor(answers: object) -> Tensor:
-    """(N, K) as an array, a tensor or nested lists."""
-    if isinstance(answers, Tensor):
-        return answers.detach().float()
-    return torch.from_numpy(np.array(answers, dtype=np.float32))
+    name = hashlib.sha256(f"{config.function}\n{config.version}".encode()).hexdigest()
+    return Model(answer, {"classifier.function": name, **code_files(function, config.function)})

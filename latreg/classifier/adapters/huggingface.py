@@ -1,33 +1,38 @@
 """Image classifiers of Hugging Face transformers."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.importing import extra
-from latreg.classifier.adapters.inputs import Preset
+from latreg.classifier.adapters.inputs import Inputs, Preset
 from latreg.classifier.adapters.module import answering
-from latreg.config import HuggingFaceClassifierConfig
-from latreg.errors import LatregError
+from latreg.config import DatasetConfig, HuggingFaceClassifierConfig
+from latreg.errors import LatregError, reason
 from latreg.zoo import weights
 
-FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")  # the second one since transformers 5
+FILES = ["config.json", *PROCESSORS, "adapter_config.json", "*.safetensors", "*.safetensors.index.json"]
+INSTALL = "pip install 'latreg[hf]'"
 
 
-def load_huggingface(config: HuggingFaceClassifierConfig, device: torch.device) -> Model:
-    """A model from a local folder or the hub; its id is the sha256 of config.json and the weights.
+def load_huggingface(config: HuggingFaceClassifierConfig, dataset: DatasetConfig, device: torch.device) -> Model:
+    """A model from a local folder or the hub; its id is made of its weights and the json files that it is read with.
 
-    Weights must be safetensors, and no code of the repository is run. Its preprocessor_config.json gives size, mean
-    and standard deviation, its config.json the names of the classes.
+    Weights must be safetensors, and no code of the repository is run. Its own image processor, if it comes with one,
+    prepares the images; its config.json gives the names of the classes.
 
     Raises:
-        LatregError: transformers is missing, or there is no image classifier.
+        LatregError: transformers is missing, there is no image classifier, or its processor cannot be used.
     """
-    transformers = extra("transformers", "classifier=huggingface", "pip install 'latreg[hf]'")
+    transformers = extra("transformers", "classifier=huggingface", INSTALL)
     transformers.utils.logging.disable_progress_bar()
     folder = _folder(config)
     try:
@@ -35,19 +40,15 @@ def load_huggingface(config: HuggingFaceClassifierConfig, device: torch.device) 
             folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, dtype=torch.float32
         )
     except Exception as error:  # the library raises half a dozen types
-        reason = str(error).strip().split("\n", 1)[0]
         raise LatregError(
             f"classifier.weights must name an image classifier of transformers with safetensors weights, a folder or a "
-            f"repository, got {config.weights}: {reason}"
+            f"repository, got {config.weights}: {reason(error)}"
         ) from error
+    weights.check_finite({**network.state_dict(), **dict(network.named_parameters())}, folder)
     network = answering(network, device)
-
-    def answer(images: Tensor) -> Tensor:
-        logits: Tensor = network(pixel_values=images).logits
-        return logits
-
-    files = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    return Model(answer, weights.sha256(*files), _preset(network.config, folder / "preprocessor_config.json"))
+    preset = _preset(network.config, folder / "config.json", _processor(transformers, folder, config, dataset, network))
+    read = sorted({path for pattern in FILES for path in folder.glob(pattern)})
+    return Model(lambda images: network(pixel_values=images), {one.name: weights.sha256(one) for one in read}, preset)
 
 
 def _folder(config: HuggingFaceClassifierConfig) -> Path:
@@ -55,31 +56,129 @@ def _folder(config: HuggingFaceClassifierConfig) -> Path:
         raise LatregError("classifier.weights must name a folder or a repository of the hub, got null")
     if Path(config.weights).is_dir():
         return Path(config.weights)
-    hub = extra("huggingface_hub", "classifier=huggingface", "pip install 'latreg[hf]'")
+    hub = extra("huggingface_hub", "classifier=huggingface", INSTALL)
     try:
         return Path(hub.snapshot_download(config.weights, revision=config.revision, allow_patterns=FILES))
     except Exception as error:  # no such name, no network, no right to read it: a type for each
-        reason = str(error).strip().split("\n", 1)[0]
         raise LatregError(
             f"classifier.weights must name an existing folder or a repository that the hub lets you read, "
-            f"got {config.weights}: {reason}"
+            f"got {config.weights}: {reason(error)}"
         ) from error
 
 
-def _preset(config: Any, preprocessor: Path) -> Preset:
-    """The sizes that the library gives: {"height": 224, ..}, {"shortest_edge": 224} or 224."""
-    own = json.loads(preprocessor.read_text()) if preprocessor.is_file() else {}
-    size = own.get("crop_size") if own.get("do_center_crop") else own.get("size")
-    if isinstance(size, dict):
-        size = size.get("height") or size.get("shortest_edge")
-    if not own.get("do_resize", True):
-        size = None
-    normalize = own.get("do_normalize", "image_mean" in own)
+def _preset(config: Any, path: Path, processor: "Processor | None") -> Preset:
+    """What a model says beside its processor."""
     names = [str(name) for _, name in sorted((config.id2label or {}).items())]
+    origin = {"channels": f"num_channels in {path}", "size": f"image_size in {path}"}
+    if processor is not None:
+        origin |= {"mean": f"image_mean in {processor.path}", "std": f"image_std in {processor.path}"}
     return Preset(
-        channels=getattr(config, "num_channels", None) or 3,
-        size=size or getattr(config, "image_size", None),
-        mean=tuple(own["image_mean"]) if normalize and own.get("image_mean") else None,
-        std=tuple(own["image_std"]) if normalize and own.get("image_std") else None,
+        channels=_channels(config),
+        size=_side(getattr(config, "image_size", None), origin["size"]),
         class_names=tuple(names),
+        preprocessor=processor,
+        origin=origin,
     )
+
+
+def _channels(config: Any) -> int:
+    return getattr(config, "num_channels", None) or 3
+
+
+def _side(size: Any, name: str) -> int | None:
+    """A side in the forms that the library knows: 28, [28, 28] or {"height": 28, "width": 28}."""
+    if isinstance(size, dict):
+        size = [size[key] for key in ("height", "width", "shortest_edge", "longest_edge") if key in size] or None
+    sides = set(size) if isinstance(size, list | tuple) else {size}
+    if len(sides) != 1 or not all(side is None or isinstance(side, int) for side in sides):
+        raise LatregError(f"{name} must be the side of a square, got {size}")
+    side: int | None = next(iter(sides))
+    return side
+
+
+@dataclass
+class Processor:
+    """The image processor that transformers makes of a model's own file; fulfils `inputs.Preprocessor`.
+
+    Attributes:
+        path: of the file.
+        process: the processor. It is given bytes, as in training.
+    """
+
+    path: Path
+    process: Any
+    channels: int
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        own = self.process
+        rescale = getattr(own, "do_rescale", None)
+        self.white = 255.0 * float(getattr(own, "rescale_factor", None) or 1 / 255) if rescale else 255.0
+        normalize = bool(getattr(own, "do_normalize", None))
+        self.mean = self._values("image_mean", 0.0) if normalize else (0.0,) * self.channels
+        self.std = self._values("image_std", 1.0) if normalize else (1.0,) * self.channels
+        self.channel_order = "bgr" if getattr(own, "do_flip_channel_order", None) else "rgb"
+
+    def _values(self, key: str, default: float) -> tuple[float, ...]:
+        values = getattr(self.process, key, None)
+        values = [default] if values is None else values if isinstance(values, list | tuple) else [values]
+        if len(values) not in (1, self.channels):
+            allowed = "1 value" if self.channels == 1 else f"1 value or {self.channels}"
+            raise LatregError(f"{key} in {self.path} must have {allowed}, one for each channel, got {list(values)}")
+        return tuple(map(float, values)) * (self.channels if len(values) == 1 else 1)
+
+    def __call__(self, images: Tensor, inputs: Inputs) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] => what the processor makes of them, but for what `inputs` wants otherwise."""
+        changed: dict[str, Any] = {}
+        if inputs.white != self.white:
+            changed |= {"do_rescale": True, "rescale_factor": inputs.white / 255}
+        if (inputs.mean, inputs.std) != (self.mean, self.std):
+            changed |= {"do_normalize": True, "image_mean": list(inputs.mean), "image_std": list(inputs.std)}
+        if inputs.size != self.size:
+            side = {"height": inputs.size, "width": inputs.size}
+            changed |= {"do_resize": True, "size": side, "do_center_crop": False}
+        if inputs.channel_order != self.channel_order:
+            images = images.flip(1)
+        return self.pixels(images, **changed)
+
+    def pixels(self, images: Tensor, **changed: Any) -> Tensor:
+        """Ask the processor, with other values for some of its keys."""
+        levels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        try:
+            prepared = self.process(list(levels), return_tensors="np", input_data_format="channels_last", **changed)
+            return torch.from_numpy(np.asarray(prepared["pixel_values"], np.float32)).to(images.device)
+        except Exception as error:  # each processor has its own
+            raise LatregError(
+                f"the image processor of {self.path} cannot prepare images {tuple(images.shape)}: {reason(error)}"
+            ) from error
+
+
+def _processor(
+    transformers: ModuleType,
+    folder: Path,
+    config: HuggingFaceClassifierConfig,
+    dataset: DatasetConfig,
+    network: Any,
+) -> Processor | None:
+    """The one that the model came with, in the form that needs Pillow alone; None if it came with none.
+
+    Raises:
+        LatregError: it cannot be read, or does not make squares of the data set's images.
+    """
+    path = next((folder / name for name in PROCESSORS if (folder / name).is_file()), None)
+    if path is None:
+        return None
+    kind = {"backend": "pil"} if int(transformers.__version__.partition(".")[0]) >= 5 else {"use_fast": False}
+    try:
+        json.loads(path.read_text())
+        process = transformers.AutoImageProcessor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **kind
+        )
+    except Exception as error:  # the library raises half a dozen types
+        raise LatregError(f"{path} must describe an image processor of transformers, but: {reason(error)}") from error
+    processor = Processor(path, process, config.channels or _channels(network.config))
+    blank = processor.pixels(torch.zeros(1, processor.channels, dataset.resolution, dataset.resolution))
+    if blank.ndim != 4 or blank.shape[2] != blank.shape[3]:
+        raise LatregError(f"the image processor of {path} must make one square of an image, got {tuple(blank.shape)}")
+    processor.size = blank.shape[2]
+    return processor

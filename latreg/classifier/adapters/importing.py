@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 
 
 def imported(setting: str, path: str) -> Any:
@@ -18,10 +18,9 @@ def imported(setting: str, path: str) -> Any:
     try:
         found = get_object(path)
     except Exception as error:  # code of somebody else's may raise anything while it is imported
-        reason = error.__cause__ or error
         raise LatregError(
             f"{setting} must be the import path of something, as my_module.name, got {path!r}: "
-            f"{type(reason).__name__}: {reason}"
+            f"{reason(error.__cause__ or error)}"
         ) from error
     if not callable(found):
         raise LatregError(f"{setting} must name something that can be called, but {path} is a {type(found).__name__}")
@@ -38,5 +37,5 @@ def extra(package: str, needed_for: str, install: str) -> ModuleType:
         return import_module(package)
     except Exception as error:  # a package for another version of torch raises RuntimeError
         raise LatregError(
-            f"{needed_for} needs the package {package}, which cannot be imported ({error}); {install}"
+            f"{needed_for} needs the package {package}, which cannot be imported ({reason(error)}); {install}"
         ) from error

@@ -1,6 +1,8 @@
 """What latreg's images become before a classifier made elsewhere sees them."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,22 +13,55 @@ from latreg.errors import LatregError
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow turns RGB into L
 FITS = ("crop", "resize")
+CHANNEL_ORDERS = ("rgb", "bgr")
+LAYOUTS = ("nchw", "nhwc")
+
+
+class Preprocessor(Protocol):
+    """The preprocessing that a library makes of a model's own file.
+
+    Attributes:
+        white, mean, std, channel_order, size: what it does by itself, as in `Inputs`.
+    """
+
+    white: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channel_order: str
+    size: int
+
+    def __call__(self, images: Tensor, inputs: "Inputs") -> Tensor:
+        """RGB or gray images (N, C, H, W) in [0, 1] => what the model takes; `inputs` may ask for other values."""
+        ...
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a model's own file says about its inputs and its classes; None = nothing."""
+    """What a model's own file says about its inputs and its classes; None = nothing.
+
+    Attributes:
+        origin: where a field of these stands, for messages: file and key.
+    """
 
     channels: int | None = None
     size: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     class_names: tuple[str, ...] | None = None
+    layout: str | None = None
+    dtype: torch.dtype = torch.float32
+    preprocessor: Preprocessor | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A map of images (N, C, H, W) in [0, 1]; the fields mean what they do in `OwnClassifierConfig`."""
+    """A map of images (N, C, H, W) in [0, 1]; the fields mean what they do in `OwnClassifierConfig`.
+
+    Attributes:
+        dtype: of what comes out; that of bytes is rounded.
+        preprocessor: does all but cutting a border and the number of channels; None = it is done here.
+    """
 
     channels: int
     size: int
@@ -34,13 +69,26 @@ class Inputs:
     white: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    channel_order: str = "rgb"
+    layout: str = "nchw"
+    dtype: torch.dtype = torch.float32
+    preprocessor: Preprocessor | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] => (N, channels, size, size), normalized."""
-        images = self._resize(_with_channels(images, self.channels)) * self.white
-        return (
-            (images - images.new_tensor(self.mean)[:, None, None]) / images.new_tensor(self.std)[:, None, None]
-        ).contiguous()
+        """Images (N, C, H, W) in [0, 1] => (N, channels, size, size) or (N, size, size, channels), normalized."""
+        images = _with_channels(images, self.channels)
+        if self.preprocessor is not None:
+            cut = self._resize(images) if self.fit == "crop" else images
+            images = self.preprocessor(cut, self)
+        else:
+            images = self._normalized(self._resize(images))
+        if not self.dtype.is_floating_point:
+            images = images.round().clamp(0, 255)
+        return (images.permute(0, 2, 3, 1) if self.layout == "nhwc" else images).to(self.dtype).contiguous()
+
+    def _normalized(self, images: Tensor) -> Tensor:
+        images = (images.flip(1) if self.channel_order == "bgr" else images) * self.white
+        return (images - images.new_tensor(self.mean)[:, None, None]) / images.new_tensor(self.std)[:, None, None]
 
     def _resize(self, images: Tensor) -> Tensor:
         side = images.shape[-1]
@@ -55,6 +103,9 @@ class Inputs:
     def settings(self, other: "Inputs") -> str:
         """The settings in which this differs from another, as on the command line."""
         changed = [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]
+        if "preprocessor" in changed:  # what it would do by itself must be said
+            changed = [name for name in changed if name not in ("preprocessor", "white", "mean", "std")]
+            changed += ["white", "mean", "std"]
         return " ".join(f"classifier.{name}={_as_setting(getattr(self, name))}" for name in changed)
 
 
@@ -64,17 +115,56 @@ def make_inputs(config: OwnClassifierConfig, preset: Preset, dataset: DatasetCon
     Raises:
         LatregError: a setting is out of its range, or images would have to be made smaller and nothing says how.
     """
+    own = preset.preprocessor
     channels = config.channels or preset.channels or dataset.channels
     if channels not in (1, 3):
-        raise LatregError(f"classifier.channels must be 1 or 3, got {channels}")
-    size = config.size or preset.size or dataset.resolution
+        raise LatregError(f"{_name('channels', config, preset)} must be 1 or 3, got {channels}")
+    size = config.size or (own.size if own else preset.size) or dataset.resolution
     if size < 1 or config.white <= 0:
         raise LatregError(f"classifier.size and classifier.white must be above 0, got {size} and {config.white:g}")
-    mean = _per_channel("mean", config.mean or preset.mean or (0.0,), channels)
-    std = _per_channel("std", config.std or preset.std or (1.0,), channels)
+    mean = config.mean or (own.mean if own else preset.mean) or (0.0,)
+    std = config.std or (own.std if own else preset.std) or (1.0,)
+    mean = _per_channel(_name("mean", config, preset), mean, channels)
+    std = _per_channel(_name("std", config, preset), std, channels)
     if 0 in std:
-        raise LatregError(f"classifier.std must not be 0, got {_as_setting(std)}")
-    return Inputs(channels, size, _fit(config.fit, size, dataset), config.white, mean, std)
+        raise LatregError(f"{_name('std', config, preset)} must not be 0, got {_as_setting(std)}")
+    inputs = Inputs(
+        channels,
+        size,
+        _fit(config.fit, size, dataset),
+        own.white if own and config.white == 1 else config.white,
+        mean,
+        std,
+        _choice("channel_order", config.channel_order, own.channel_order if own else None, CHANNEL_ORDERS),
+        _choice("layout", config.layout, preset.layout, LAYOUTS),
+        preset.dtype,
+        own,
+    )
+    return inputs if preset.dtype.is_floating_point else _of_bytes(inputs)
+
+
+def _of_bytes(inputs: Inputs) -> Inputs:
+    """The same for a network that takes whole numbers of 0 .. 255."""
+    plain = all(m == 0 for m in inputs.mean) and all(s == 1 for s in inputs.std) and inputs.white in (1, 255)
+    if not plain:
+        raise LatregError(
+            f"the classifier takes {str(inputs.dtype).removeprefix('torch.')} images of 0 .. 255, so classifier.mean "
+            "and classifier.std must not be set, and classifier.white must be 255"
+        )
+    return replace(inputs, white=255.0)
+
+
+def _name(key: str, config: OwnClassifierConfig, preset: Preset) -> str:
+    """What a value is called: the setting, or the file and the key that it came from."""
+    given = getattr(config, key) is not None
+    return f"classifier.{key}" if given or key not in preset.origin else preset.origin[key]
+
+
+def _choice(key: str, given: str | None, own: str | None, allowed: tuple[str, ...]) -> str:
+    """The first of them that is set, or the first that is allowed."""
+    if given is not None and given not in allowed:
+        raise LatregError(f"classifier.{key} must be {' or '.join(allowed)}, got {given!r}")
+    return given or own or allowed[0]
 
 
 def _with_channels(images: Tensor, channels: int) -> Tensor:
@@ -103,9 +193,8 @@ def _per_channel(name: str, values: list[float] | tuple[float, ...], channels: i
     if len(values) == 1:
         return tuple(map(float, values)) * channels
     if len(values) != channels:
-        raise LatregError(
-            f"classifier.{name} must have 1 value or {channels}, one for each channel, got {list(values)}"
-        )
+        allowed = "1 value" if channels == 1 else f"1 value or {channels}, one for each channel"
+        raise LatregError(f"{name} must have {allowed}, got {list(values)}")
     return tuple(map(float, values))
 
 

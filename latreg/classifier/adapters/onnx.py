@@ -1,6 +1,8 @@
 """ONNX files, through onnxruntime."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,46 +12,95 @@ from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.exported import of_shape
 from latreg.classifier.adapters.importing import extra
 from latreg.config import OnnxClassifierConfig
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 from latreg.zoo import weights
 
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+DTYPES = {
+    "tensor(float)": torch.float32,
+    "tensor(float16)": torch.float16,
+    "tensor(double)": torch.float64,
+    "tensor(uint8)": torch.uint8,
+}
+INSTALL = "pip install 'latreg[onnx]'"
 
 
 def load_onnx(config: OnnxClassifierConfig, device: torch.device) -> Model:
-    """An ONNX file. Its id is the sha256 of the file, and of its .data beside it where the weights lie there.
+    """An ONNX file. Its id is made of its sha256, and those of the files that it keeps tensors in.
 
-    The shape of its input gives channels, size and a fixed batch; where it has several outputs, the first is taken.
+    Its input gives channels, size, layout, type and a fixed batch.
 
     Raises:
-        LatregError: onnxruntime is missing, the file cannot be read, or it takes something else than a batch of images.
+        LatregError: a package is missing, the file cannot be read, or it takes something else than a batch of images.
     """
     path = weights.resolve(config.weights, "classifier.weights")
-    runtime = extra("onnxruntime", "classifier=onnx", "pip install 'latreg[onnx]'")
+    runtime = extra("onnxruntime", "classifier=onnx", INSTALL)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [name for name in (*wanted, "CPUExecutionProvider") if name in runtime.get_available_providers()]
     try:
         session = runtime.InferenceSession(path, options, providers=providers)
+        files = {one.name: weights.sha256(one) for one in (path, *_external_files(path))}
+    except LatregError:
+        raise
     except Exception as error:  # onnxruntime's own types derive from Exception alone
-        raise LatregError(f"expected an ONNX file in {path}, but it cannot be read: {error}") from error
-    takes = session.get_inputs()
-    if len(takes) != 1 or len(takes[0].shape) != 4 or takes[0].type not in TYPES:
+        raise LatregError(f"expected an ONNX file in {path}, but it cannot be read: {reason(error)}") from error
+    takes, others = _inputs(session, config.input, path)
+    outputs = [output.name for output in session.get_outputs()]
+
+    def answer(images: Tensor) -> dict[str, Any]:
+        found = session.run(outputs, {takes.name: images.cpu().numpy(), **others})
+        return dict(zip(outputs, found, strict=True))
+
+    preset, batch = of_shape(tuple(takes.shape), DTYPES[takes.type], f"the input {takes.name} of {path}", config.layout)
+    return Model(answer, files, preset, batch)
+
+
+def _inputs(session: Any, chosen: str | None, path: Path) -> tuple[Any, dict[str, np.ndarray]]:
+    """The input for images, and values for the others: a switch, as between training and use, is off."""
+    inputs = session.get_inputs()
+    able = [one for one in inputs if len(one.shape) == 4 and one.type in DTYPES]
+    takes = [one for one in able if chosen in (None, one.name)]
+    others = [one for one in inputs if takes and one is not takes[0]]
+    switches = all(one.type == "tensor(bool)" and all(side == 1 for side in one.shape) for one in others)
+    if len(takes) == 1 and switches:
+        return takes[0], {one.name: np.zeros([1] * len(one.shape), bool) for one in others}
+    listed = ", ".join(f"{one.name} {one.type} {one.shape}" for one in inputs)
+    if chosen is not None and chosen not in [one.name for one in able]:
+        raise LatregError(f"classifier.input must name an input of {path} that takes images, got {chosen}: {listed}")
+    if len(takes) > 1:
         raise LatregError(
-            f"the network in {path} must take one batch of float images (N, C, H, W), "
-            f"it takes {[(one.name, one.type, one.shape) for one in takes]}"
+            f"the network in {path} has several inputs that could take images, of which classifier.input=NAME chooses "
+            f"one: {listed}"
         )
-    name, dtype, output = takes[0].name, TYPES[takes[0].type], session.get_outputs()[0].name
-
-    def answer(images: Tensor) -> Tensor:
-        (answers,) = session.run([output], {name: images.cpu().numpy().astype(dtype)})
-        return torch.from_numpy(np.asarray(answers, dtype=np.float32)).to(device)
-
-    preset, batch = of_shape(tuple(takes[0].shape))
-    return Model(answer, weights.sha256(path, *_weights_beside(path)), preset, batch)
+    raise LatregError(
+        f"the network in {path} must take one batch of images (N, C, H, W) or (N, H, W, C), float or uint8, and "
+        f"nothing else but switches, it takes {listed}"
+    )
 
 
-def _weights_beside(path: Path) -> list[Path]:
-    data = path.with_name(f"{path.name}.data")
-    return [data] if data.is_file() else []
+def _external_files(path: Path) -> list[Path]:
+    """The files beside an ONNX file that its tensors lie in, under whatever name."""
+    with path.open("rb") as file:
+        if file.read(8)[4:] == b"ORTM":  # onnxruntime's own format, whole in one file
+            return []
+    onnx = extra("onnx", "classifier=onnx", INSTALL)
+    model = onnx.load(path, load_external_data=False)
+    names = {entry.value for tensor in _tensors(model, onnx.TensorProto) for entry in _location(tensor)}
+    return [path.parent / name for name in sorted(names)]
+
+
+def _location(tensor: Any) -> list[Any]:
+    return [entry for entry in tensor.external_data if entry.key == "location"]
+
+
+def _tensors(message: Any, kind: type) -> Iterator[Any]:
+    """All tensors in a message, also those of nodes, of graphs in nodes and of functions."""
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None:
+            continue
+        for part in [value] if hasattr(value, "ListFields") else value:
+            if isinstance(part, kind):
+                yield part
+            else:
+                yield from _tensors(part, kind)
