@@ -167,7 +167,8 @@ def test_a_strategy_is_the_one_of_its_name(target, run, tmp_path, capfd):
     for command in ("replay", "retest", "merge", "export"):
         code, (line,) = outcome(command, run, tmp_path / "out", capfd)
         assert code == 2
-        assert f"strategy._target_ must be latreg.search.mixing.Mixing in {path}, got {target}" in line
+        assert "strategy._target_ must be latreg.search.mixing.Mixing" in line
+        assert target in line
 
 
 def never(*arguments, **named):
