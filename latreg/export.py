@@ -1,7 +1,7 @@
 """Write the faults of a run for use elsewhere: python -m latreg.export RUN_DIR --format imagefolder -o DIR.
 
-For retraining, or as regression tests. Formats: imagefolder (one folder of PNG files per class, and metadata.csv), npz
-(arrays) and hf (parquet that datasets.load_dataset opens). A README.md beside them says where they come from.
+Use them for retraining or as regression tests. Formats: imagefolder (a folder of PNG files per class and metadata.csv),
+npz (arrays) and hf (parquet, for datasets.load_dataset). A README.md beside them says where they come from.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
     parser.add_argument("--format", choices=FORMATS, default="imagefolder", help="default: imagefolder")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a new or empty folder")
-    parser.add_argument("--all-flipped", action="store_true", help="also faults that are not valid")
+    parser.add_argument("--all-flipped", action="store_true", help="also write faults that are not valid")
     options = parser.parse_args(arguments)
     try:
         export(options.run_dir, options.format, options.output, options.all_flipped)

@@ -1,7 +1,7 @@
-"""Make weights of a StyleGAN2 pickle: python -m latreg.import_generator FILE.pkl -o NAME.safetensors.
+"""Convert a StyleGAN2 pickle into a weights file: python -m latreg.import_generator FILE.pkl -o NAME.safetensors.
 
-Reads what NVIDIA's StyleGAN2-ADA-PyTorch, and cfg=stylegan2 of its StyleGAN3 repository, write; takes the averaged
-generator G_ema, and writes it as weights with a card. Nothing in the pickle is executed.
+Reads snapshots of NVIDIA's StyleGAN2-ADA-PyTorch and of its StyleGAN3 repository (cfg=stylegan2), and writes the
+averaged generator G_ema with a card. Nothing in the pickle is executed.
 """
 
 import argparse
@@ -27,10 +27,10 @@ MISLAID = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.import_generator", description=__doc__)
-    parser.add_argument("pickle", type=Path, help="network-snapshot-*.pkl or the like")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="a name that ends in .safetensors")
+    parser.add_argument("pickle", type=Path, help="the pickle, for example network-snapshot-025000.pkl")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="weights file to write (.safetensors)")
     parser.add_argument(
-        "--w-avg-samples", type=int, default=W_AVG_SAMPLES, help="latents for the means of w, shared among the classes"
+        "--w-avg-samples", type=int, default=W_AVG_SAMPLES, help="number of latents for the means of w, in all"
     )
     parsed = parser.parse_args(arguments)
     try:

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.merge", description=__doc__)
     parser.add_argument("run_dirs", type=Path, nargs="+", help="folders of finished searches")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the joined run")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the joined run")
     options = parser.parse_args(arguments)
     try:
         merge(options.run_dirs, options.output)
@@ -87,7 +87,7 @@ def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, Bo
     found: dict[Source, BoundaryRecord] = {}
     for run_dir in run_dirs:
         if (state := read_status(run_dir).get("state")) != "done":
-            raise LatregError(f"expected finished runs, but the state of {run_dir} is {state}")
+            raise LatregError(f"expected finished runs, but {run_dir} is {state}")
         expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
         for key, first, other in differences(expected, config):
             if not purpose_in(key, expected).free_in_shards:

@@ -1,7 +1,8 @@
 """Show the saved faults of a run to another classifier: python -m latreg.retest RUN_DIR classifier=onnx ...
 
-Prints how many of them it gets wrong too (transfer), and how many of the sources it gets right. The classifier is
-configured as for a search. With --max-failure-rate the exit code is 1 if more fail: a regression test.
+Prints how many of the faults it gets wrong as well (transfer), and how many of the sources it gets right. The
+classifier is configured as for a search. With --max-failure-rate, the exit code is 1 if a larger share fails: a
+regression test.
 """
 
 import argparse
@@ -39,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m latreg.retest", description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
     parser.add_argument("settings", nargs="+", help="classifier=.. classifier.weights=.. device=..")
-    parser.add_argument("--all-flipped", action="store_true", help="also faults that are not valid")
-    parser.add_argument("--max-failure-rate", type=float, help="exit code 1 if a larger share fails, 0 .. 1")
-    parser.add_argument("-o", "--output", type=Path, help="also write the numbers to this json file")
+    parser.add_argument("--all-flipped", action="store_true", help="also show faults that are not valid")
+    parser.add_argument("--max-failure-rate", type=float, help="exit with code 1 if a larger share fails (0 .. 1)")
+    parser.add_argument("-o", "--output", type=Path, help="also write the numbers to this JSON file")
     options = parser.parse_intermixed_args(arguments)
     try:
         _check_rate(options.max_failure_rate)
@@ -122,8 +123,8 @@ def classifier_config(run_dir: Path, settings: Sequence[str]) -> Config:
     foreign = [s for s in settings if s.lstrip("+~").split("=", 1)[0].split(".", 1)[0] not in SETTINGS]
     if foreign or not any(setting.startswith("classifier=") for setting in settings):
         raise LatregError(
-            "expected the settings of a classifier, classifier=onnx classifier.weights=net.onnx for instance, and "
-            f"device=.. at most beside them, got {' '.join(settings)}"
+            "expected the settings of a classifier, such as classifier=onnx classifier.weights=net.onnx, and at "
+            f"most device=.. besides, got {' '.join(settings)}"
         )
     try:
         with initialize_config_dir(conf_dir(), version_base="1.3"):

@@ -19,7 +19,7 @@ register()
 
 
 def run_time(resume: bool, name: str) -> str:
-    """The time in the name of a run's folder: now, or that of the newest run of this name if it is to be taken up."""
+    """The time in the name of a run's folder: now, or that of the newest run of this name if that is to be resumed."""
     runs = Path("multirun", name).glob("[0-9]*_*/0") if resume else ()
     times = [run.parent.name for run in runs if any((run / begun).exists() for begun in ("records", "checkpoints"))]
     return max(times, default=datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
@@ -30,7 +30,7 @@ OmegaConf.register_new_resolver("run_time", run_time, use_cache=True, replace=Tr
 
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
 def main(cfg: DictConfig) -> None:
-    """Run one job; a user's mistake ends it with one sentence (HYDRA_FULL_ERROR=1 for the traceback)."""
+    """Run one job. A user's mistake ends it with one sentence; HYDRA_FULL_ERROR=1 shows the traceback."""
     from latreg.jobs import stages  # imports torch, which --help and a misspelt key need not wait for
 
     folder = HydraConfig.get().runtime.output_dir
@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> None:
     except LatregError as error:
         raise CompactHydraException(str(error)) from error
     except KeyboardInterrupt:
-        sys.exit(f"interrupted; the same command with hydra.run.dir={folder} resume=true goes on")
+        sys.exit(f"interrupted; to resume, repeat the command with hydra.run.dir={folder} resume=true")
 
 
 if __name__ == "__main__":

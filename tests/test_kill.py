@@ -90,8 +90,8 @@ def test_a_worker_that_is_killed_ends_the_run_with_one_sentence(at_work):
     os.kill(workers(process)[0], signal.SIGKILL)
     code, err = end(process)
     assert code == 1
-    assert "a worker ended before its work was done" in err
-    assert "resume=true goes on" in err
+    assert "a worker died before its work was done" in err
+    assert "resume with resume=true" in err
     assert "Traceback" not in err
     assert read_status(run_dir)["state"] == "failed"
     wait_until(lambda: not group(process), seconds=30)
@@ -105,7 +105,7 @@ def test_a_signal_to_all_processes_keeps_what_was_found(at_work, name):
     os.killpg(process.pid, getattr(signal, name))
     code, err = end(process)
     assert code == 1
-    assert err.strip() == f"interrupted; the same command with hydra.run.dir={run_dir} resume=true goes on"
+    assert err.strip() == f"interrupted; to resume, repeat the command with hydra.run.dir={run_dir} resume=true"
     assert read_status(run_dir)["state"] == "interrupted"
     wait_until(lambda: not group(process), seconds=30)
     found = [(record.label, record.z_seed) for record in read_records(run_dir)]

@@ -1,7 +1,7 @@
 """The comparison workspace of a W&B project.
 
-python -m latreg.dashboard PROJECT [--entity E]      makes it, or resets it; prints its address
-python -m latreg.dashboard PROJECT --print           writes its specification as JSON; needs no network
+python -m latreg.dashboard PROJECT [--entity E]      create or reset it, and print its URL
+python -m latreg.dashboard PROJECT --print           print its specification as JSON; needs no network
 """
 
 import argparse
@@ -16,9 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m latreg.dashboard", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("project", help="name of the project: tracking.project of the runs")
-    parser.add_argument("--entity", help="user or team whose project it is; default: yours")
-    parser.add_argument("--print", action="store_true", dest="only_print", help="write the specification, save nothing")
+    parser.add_argument("project", help="name of the W&B project: tracking.project of the runs")
+    parser.add_argument("--entity", help="user or team that owns the project (default: you)")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="only print the specification")
     options = parser.parse_args(arguments)
     try:
         print(_dashboard(options.project, options.entity, options.only_print))

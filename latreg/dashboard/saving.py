@@ -52,8 +52,8 @@ def _find(api: wandb.Api, project: str, entity: str) -> str | None:
     found = execute_graphql(api, _FIND, {"project": project, "entity": entity, "view": VIEW})["project"]
     if found is None:
         raise LatregError(
-            f"expected a W&B project that holds runs, but {entity}/{project} is not there, or not yours to see; "
-            "`wandb sync` of a run makes it"
+            f"expected a W&B project that holds runs, but {entity}/{project} does not exist or is not visible to you; "
+            "`wandb sync` of a run creates it"
         )
     edges = found["allViews"]["edges"]
     return edges[0]["node"]["id"] if edges else None

@@ -33,7 +33,7 @@ def resolve_source(dataset: DatasetConfig | DictConfig) -> str:
         return dataset.hub
     path = Path(root) / dataset.folder
     if not path.is_dir():
-        raise LatregError(f"LATREG_DATA is set to {root}, so the data set was expected in {path}, which is no folder")
+        raise LatregError(f"LATREG_DATA is set to {root}, so the data set must be in {path}, which is not a folder")
     return str(path)
 
 

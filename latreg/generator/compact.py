@@ -1,8 +1,8 @@
-"""Make a training's checkpoint a third as large, to keep it: python -m latreg.generator.compact last.ckpt -o FILE.ckpt.
+"""Shrink a generator's checkpoint to a third of its size: python -m latreg.generator.compact last.ckpt -o FILE.ckpt.
 
-Networks become float16, Adam's second moments bfloat16, whose range they need, and its first moments zero, which they
-are forgotten to at once (beta1 is 0). A training goes on from the file as from any checkpoint, though not to the same
-last bits.
+Networks become float16 and Adam's second moments bfloat16, whose range they need. Its first moments become zero: with
+beta1 = 0 they are overwritten in the next step. Training resumes from the file as from any checkpoint, though not with
+the same last bits.
 """
 
 import argparse

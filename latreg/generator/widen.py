@@ -1,9 +1,9 @@
-"""Go on with a training of a generator at larger widths: python -m latreg.generator.widen last.ckpt -o FILE.ckpt
+"""Continue the training of a generator with wider layers: python -m latreg.generator.widen last.ckpt -o FILE.ckpt
 --channel-base 2048 --channel-max 256.
 
-New channels begin as copies of old ones. Convolutions get small random weights for the copies and lose them for what is
-copied, so that images stay nearly what they are, but copies can become something else (Chen et al., Net2Net, arXiv
-1511.05641). G's optimizer begins anew; D, on features, is as wide as before and keeps its own.
+New channels start as copies of old ones. Convolutions get small random weights for the copies, which are subtracted
+from the weights of the originals: images hardly change, and the copies can learn something else (Chen et al., Net2Net,
+arXiv 1511.05641). G's optimizer starts anew. D, which judges features, keeps its width and its optimizer.
 """
 
 import argparse

@@ -122,8 +122,8 @@ def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[
     found = list(records.read_records(run_dir))
     if len(found) != count:
         raise LatregError(
-            f"expected {count} records in {run_dir}, got {len(found)}: another process must have written there too; "
-            "once it has ended, resume=true puts this right"
+            f"expected {count} records in {run_dir}, got {len(found)}: another process must have written there; "
+            "resume with resume=true once it has ended"
         )
     position = {source: number for number, source in enumerate(sources)}
     return sorted(found, key=lambda record: position[records.source_of(record)])

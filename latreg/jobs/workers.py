@@ -103,8 +103,8 @@ def _workers(cfg: Config) -> Iterator[ProcessPoolExecutor]:
                     process.kill()
             if isinstance(error, BrokenProcessPool):
                 raise LatregError(
-                    "a worker ended before its work was done, out of memory or killed (its message, if any, stands "
-                    "above); resume=true goes on, if need be with fewer search.workers"
+                    "a worker died before its work was done, perhaps killed or out of memory (its message, if any, is "
+                    "above); resume with resume=true, if necessary with fewer search.workers"
                 ) from error
             raise
 

@@ -1,7 +1,7 @@
 """The report of a study.
 
-python -m latreg.report RUN_DIRS .. -o DIR           reads runs; writes DIR/results, DIR/figures and DIR/index.html
-python -m latreg.report --results DIR -o DIR         draws figures and page from results alone
+python -m latreg.report RUN_DIRS .. -o DIR           read runs; write DIR/results, DIR/figures and DIR/index.html
+python -m latreg.report --results DIR -o DIR         draw figures and page from the results alone
 """
 
 import argparse
@@ -17,12 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m latreg.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run_dirs", type=Path, nargs="*", help="folders of searches, or folders that hold some")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the report")
-    parser.add_argument(
-        "--results", type=Path, help="folder of the results, read where no runs are given; else written"
-    )
-    parser.add_argument("--study", type=Path, help="a Markdown file whose marked part is replaced by the results")
+    parser.add_argument("run_dirs", type=Path, nargs="*", help="folders of searches, or folders above them")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--results", type=Path, help="folder of the results: written if runs are given, else read")
+    parser.add_argument("--study", type=Path, help="a Markdown file; its marked part is replaced by the results")
     options = parser.parse_args(arguments)
     if not (options.run_dirs or options.results):
         parser.error("expected folders of runs, or --results with the folder of results")

@@ -171,7 +171,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in paths:
         if not path.is_dir():
-            raise LatregError(f"expected a run's folder, or one that holds runs, got {path}, which is no folder")
+            raise LatregError(f"expected a run's folder, or one that holds runs, got {path}, which is not a folder")
         for status in sorted(path.rglob("status.json"), key=_natural):
             found.setdefault(status.parent.resolve(), status.parent)
     return list(found.values())

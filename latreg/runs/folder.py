@@ -85,7 +85,7 @@ class RunFolder:
 
     def _check_resumable(self) -> None:
         if not self.config["resume"]:
-            raise LatregError(f"{self.path} already holds results: give another hydra.run.dir, or resume=true to go on")
+            raise LatregError(f"{self.path} already holds results: choose another hydra.run.dir, or use resume=true")
         searched = (self.path / "records").exists()  # the checkpoint of a training may stand alone
         if searched and not (self.path / "config.yaml").is_file():
             raise LatregError(f"resume=true needs the settings of {self.path}, but it has no config.yaml")

@@ -91,7 +91,7 @@ def read_records(run_dir: Path, shape: Shape | None = None) -> Iterator[Boundary
 
 
 def recover_records(run_dir: Path, shape: Shape | None = None) -> list[BoundaryRecord]:
-    """The records of a run that is taken up, each source once.
+    """The records of a run that is resumed, each source once.
 
     A part that cannot be read, or that holds a source again, is moved to the run's folder `damaged`, with a warning.
 
@@ -110,7 +110,7 @@ def recover_records(run_dir: Path, shape: Shape | None = None) -> list[BoundaryR
                 raise LatregError(f"expected each source once, but {path} holds some again")
         except LatregError as error:
             aside = _set_aside(path, run_dir / "damaged")
-            log.warning("A part is damaged; it is kept as %s, and its sources are searched again: %s", aside, error)
+            log.warning("A part is damaged; it was moved to %s, and its sources are searched again: %s", aside, error)
         else:
             found.update(zip(sources, part, strict=True))
     return list(found.values())

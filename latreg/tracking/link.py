@@ -102,7 +102,7 @@ class Link:
 
     def _give_up(self, error: Exception) -> None:
         """Say so, leave the run behind, and open the next."""
-        rest = "tracking goes on offline" if self._ways else "the run goes on without tracking"
+        rest = "tracking continues offline" if self._ways else "the run continues without tracking"
         log.warning("W&B failed (%s); %s", _one_line(error), rest)
         run, self.run = self.run, None
         if run is not None:

@@ -28,7 +28,7 @@ GAN_STRATEGY = "ddp_find_unused_parameters_true"  # a step of a GAN leaves G or 
 POLL = 0.5  # seconds between two looks at the other processes
 GRACE = 10.0  # seconds for this process to notice by itself that another died, and the other way round
 PATIENCE = 60.0  # seconds for the others to end after the training
-FAILED = "a process of another device failed, its message stands above"
+FAILED = "the process of another device failed; its message is above"
 
 
 class OneMachine(LightningEnvironment):

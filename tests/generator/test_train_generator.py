@@ -263,7 +263,7 @@ def test_where_another_process_fails_the_run_has_failed(command_line, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(failing)
     result = command_line(*TWO, f"hydra.run.dir={tmp_path / 'run'}")
     assert result.returncode != 0
-    assert "a process of another device failed" in result.stderr
+    assert "the process of another device failed" in result.stderr
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
 
 

@@ -53,7 +53,7 @@ def test_nothing_but_unfinished_runs_is_an_error_that_names_them(tmp_path):
 def test_no_runs_at_all(tmp_path):
     with pytest.raises(LatregError, match="but there are no runs at all"):
         read(tmp_path)
-    with pytest.raises(LatregError, match="which is no folder"):
+    with pytest.raises(LatregError, match="which is not a folder"):
         read_study([tmp_path / "missing"])
 
 

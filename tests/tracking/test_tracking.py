@@ -213,7 +213,7 @@ def test_an_exception_while_logging_is_told_once(
     monkeypatch.setattr(wandb.Run, "log", broken)
     search(tmp_path / "run", config(), [SOURCE, PAIR])
     (warning,) = warnings_of(caplog)
-    assert warning == "W&B failed (disk full); the run goes on without tracking"
+    assert warning == "W&B failed (disk full); the run continues without tracking"
     assert wandb.run is None
 
 
@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, c
     with Tracker(config(), CONFIG, tmp_path, "exp") as tracker:
         tracker.log_record(SOURCE)
     (warning,) = warnings_of(caplog)
-    assert "goes on without tracking" in warning
+    assert "continues without tracking" in warning
 
 
 def test_unknown_mode_is_refused(tmp_path: Path):

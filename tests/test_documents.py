@@ -1,4 +1,4 @@
-"""The tables of the README say what the cards of the shipped weights say."""
+"""What the documents quote: their numbers are those of the cards, and their links lead somewhere."""
 
 import json
 import re
@@ -110,8 +110,30 @@ def test_checkpoints():
             assert images == f"{card(name.strip('`').removesuffix('.ckpt'))['images_seen']:,}"
 
 
+EXPERIMENTS = [
+    path for path in sorted((REPOSITORY / "conf" / "experiment").glob("*.yaml")) if "Reached" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_what_an_experiment_reached(path):
+    head = path.read_text()
+    reached = card(path.stem.replace("_classifier", "_sut"))["test_accuracy"]
+    assert f"Reached: {percent(reached, 2)} %" in head
+    if together := re.search(r"the ensemble of the three ([\d.]+) %", head):
+        scores = card(path.stem.split("_judge_")[0] + "_stylegan2_small")["scores"]
+        assert together[1] == percent(scores["judge_agreement_of_test"], 2)
+
+
 def test_the_study_quotes_no_score_by_hand():
     """Outside of what `make figures` writes there is no share: scores are on the cards, results in the marked part."""
     study = (REPOSITORY / "docs" / "study.md").read_text()
     by_hand = re.sub(r"<!-- results: begin.*<!-- results: end -->", "", study, flags=re.DOTALL)
     assert re.findall(r"[\d.]+ %|\d+ of (?:its )?\d+", by_hand) == []
+
+
+def test_the_index_of_decisions_leads_somewhere():
+    text = (REPOSITORY / "docs" / "decisions.md").read_text()
+    headings = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= anchors
