@@ -266,6 +266,20 @@ class CallableClassifierConfig(OwnClassifierConfig):
 
 
 @dataclass
+class LiveModuleConfig(OwnClassifierConfig):
+    """A torch.nn.Module of a Python session, handed to latreg.search; `network` names its class."""
+
+    kind: str = setting("live_module", choices=("live_module",))
+
+
+@dataclass
+class LiveFunctionConfig(CallableClassifierConfig):
+    """A function of a Python session that no other process can import, handed to latreg.search."""
+
+    kind: str = setting("live_function", choices=("live_function",))
+
+
+@dataclass
 class TruncationConfig:
     """Latent regularization of sources and partners."""
 
@@ -370,6 +384,8 @@ class SearchConfig:
     # None = all.
     classes: list[int] | None = setting(None, low=0, of="classes", shortest=1, distinct=True, purpose=SOURCES)
     first_z_seed: int = setting(0, low=0, high=LAST_SEED, purpose=SOURCES)
+    # Added to it for each run_seed, which so draws its own sources; 0 = all draw the same.
+    z_seed_stride: int = setting(2**25, low=0, high=LAST_SEED, purpose=SOURCES)
     # Further sources that are chosen: accepted and uncertain without truncation.
     uncertain_per_class: int = setting(0, low=0, high=MANY, purpose=SOURCES)
     # The baseline gate: argmax is c, p[c] and margin at least these.
@@ -450,6 +466,8 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
     HuggingFaceClassifierConfig,
     TimmClassifierConfig,
     CallableClassifierConfig,
+    LiveModuleConfig,
+    LiveFunctionConfig,
 )
 
 
@@ -481,6 +499,19 @@ GROUPS = (  # of Config: what is a mapping of settings
 MAX_BYTES = 2**20  # of a config.yaml; with the names of 20,000 classes it has half of them
 MAX_DEPTH = 20  # of its nesting
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def first_z_seed_of(config: Config) -> int:
+    """Where the drawn sources of a search begin."""
+    return config.search.first_z_seed + config.run_seed * config.search.z_seed_stride
+
+
+def keep_sources(saved: DictConfig) -> DictConfig:
+    """A saved configuration; one from when all run_seeds searched the same sources gets the setting that says so."""
+    search = saved.get("search")
+    if isinstance(search, DictConfig) and saved.get("run_seed") and "z_seed_stride" not in search:
+        search.z_seed_stride = 0
+    return saved
 
 
 @cache
@@ -645,7 +676,7 @@ def read_settings(path: Path) -> DictConfig:
     for group in GROUPS:
         if group in saved and not isinstance(saved[group], DictConfig):
             raise LatregError(f"expected the settings of a run in {path}, but {group} is no group of settings")
-    return saved
+    return keep_sources(saved)
 
 
 def _check_events(events: Iterable[Event]) -> None:

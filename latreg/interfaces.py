@@ -49,6 +49,7 @@ class SUT(Protocol):
 
 
 CHOSEN_FROM = 2**24  # above the first z_seed: from here on sources are chosen because the SUT is unsure, not drawn
+Z_SEEDS = 2 * CHOSEN_FROM  # those that a run draws or chooses lie below this, above the first one
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     wanted = cfg.search.sources_per_class * len(cfg.search.classes or cfg.dataset.class_names)
     if not labelled and wanted > max(len(found), MAX_SOURCES):  # too many to be listed
         raise LatregError(f"expected {wanted} sources, but the runs hold {len(found)}")
-    sources = labelled or make_sources(cfg.search, len(cfg.dataset.class_names))
+    sources = labelled or make_sources(cfg, len(cfg.dataset.class_names))
     missing = [source for source in sources if source not in found]
     if missing:
         raise LatregError(

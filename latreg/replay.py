@@ -7,7 +7,7 @@ compares the answer with the recorded one. The exit code is 0 only if all of the
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -45,18 +45,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def replay(run_dir: Path, trust: bool = False) -> int:
-    """Verify the boundary pairs of a run and print those that fail, then `verified N of N`.
+    """Verify the boundary pairs of a run and print those that fail, then `verified N of N`; returns 0 if all hold."""
+    pairs = verified = 0
+    for record, problem in problems(run_dir, trust):
+        pairs += 1
+        verified += problem is None
+        if problem is not None:
+            print(f"class {record.label}, z_seed {record.z_seed}: {problem}")
+    print(f"verified {verified} of {pairs}")
+    return 0 if verified == pairs else 1
+
+
+def problems(run_dir: Path, trust: bool = False) -> Iterator[tuple[BoundaryRecord, str | None]]:
+    """Every boundary pair of a run with what is wrong with it, None where all of its images hold.
 
     Args:
         run_dir: of the search.
         trust: run code that the run's config.yaml names, of a generator or a classifier that is not latreg's.
 
-    Returns:
-        0 if all hold, else 1.
-
     Raises:
-        LatregError: the folder is none of a run, is damaged or has other weights by now, or names code while `trust`
-            is off.
+        LatregError: the folder is none of a run or damaged, its networks are not there or not the same any more, or it
+            names code while `trust` is off.
     """
     cfg = load_run_config(run_dir)
     if (named := imports_of(cfg)) and not trust:
@@ -67,15 +76,9 @@ def replay(run_dir: Path, trust: bool = False) -> int:
     parts = assemble(cfg)
     check_recipes(run_dir, pairs, parts)
     check_weights(run_dir, pairs, parts)
-    verified = 0
     for first in range(0, len(pairs), BATCH):
         batch = pairs[first : first + BATCH]
-        for record, problem in zip(batch, verify(batch, parts), strict=True):
-            verified += problem is None
-            if problem is not None:
-                print(f"class {record.label}, z_seed {record.z_seed}: {problem}")
-    print(f"verified {verified} of {len(pairs)}")
-    return 0 if verified == len(pairs) else 1
+        yield from zip(batch, verify(batch, parts), strict=True)
 
 
 def check_recipes(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:

@@ -17,15 +17,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import predictions
+from latreg.composing import composed
 from latreg.compute.device import make_device
-from latreg.config import Config, conf_dir, load_run_config, typed
+from latreg.config import Config, load_run_config, typed
 from latreg.errors import LatregError
 from latreg.jobs.sut_check import check_sut
 from latreg.measures.metrics import aligned, wilson
@@ -126,13 +124,7 @@ def classifier_config(run_dir: Path, settings: Sequence[str]) -> Config:
             "expected the settings of a classifier, such as classifier=onnx classifier.weights=net.onnx, and at "
             f"most device=.. besides, got {' '.join(settings)}"
         )
-    try:
-        with initialize_config_dir(conf_dir(), version_base="1.3"):
-            composed = compose("config", list(settings))
-        composed.dataset = run.dataset
-    except (HydraException, OmegaConfBaseException) as error:
-        raise LatregError(f"the settings of the classifier do not fit: {error}") from error
-    return typed(composed)
+    return typed(composed(settings, {"dataset": run.dataset}))
 
 
 def _check_rate(rate: float | None) -> None:

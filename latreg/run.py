@@ -25,7 +25,12 @@ def run_time(resume: bool, name: str) -> str:
     return max(times, default=datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
 
 
-OmegaConf.register_new_resolver("run_time", run_time, use_cache=True, replace=True)
+def register_run_time() -> None:
+    """Make `run_time` known to the configuration, which names a run's folder with it."""
+    OmegaConf.register_new_resolver("run_time", run_time, use_cache=True, replace=True)
+
+
+register_run_time()
 
 
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")

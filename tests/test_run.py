@@ -121,6 +121,7 @@ BAD_INPUT = [
     ("validity.judge=[zoo:nobody]", "validity.judge must name an existing file, got zoo:nobody"),
     ("search.chunk=-1", "search.chunk must be at least 1, got -1"),
     ("run_seed=-1", "run_seed must be at least 0, got -1"),
+    ("run_seed=128", "run_seed must be at most 127 for a search, as sources are drawn from z_seeds below 2^32, "),
     ("truncation=salvage search.max_queries_per_source=2", "search.max_queries_per_source must be at least 10, what"),
     ("search.sources_per_class=0", "search.sources_per_class must be at least 1, got 0"),
     ("search.uncertain_per_class=-1", "search.uncertain_per_class must be at least 0, got -1"),
@@ -266,6 +267,20 @@ def test_workers_and_shards_find_the_same_records(cli, tmp_path):
     merged, alone = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("merged", "whole"))
     assert {**merged, "seconds": 0, "queries_per_second": 0} == {**alone, "seconds": 0, "queries_per_second": 0}
     assert replay.main([str(tmp_path / "merged")]) == 0
+
+
+def test_another_run_seed_searches_other_sources_in_shards_too(cli, tmp_path):
+    folders = [tmp_path / name for name in ("a", "b")]
+    for shard, folder in enumerate(folders, 1):
+        shared = ("+experiment=mnist_sampling", *TINY, "run_seed=3", f"hydra.run.dir={folder}")
+        assert cli(*shared, f"search.shard={shard}/2")[0] == 0
+    merge.merge(folders, tmp_path / "joined")
+    found = list(read_records(tmp_path / "joined"))
+    assert [(record.run_seed, record.label, record.z_seed) for record in found] == [
+        (3, 2, 3 * 2**25),
+        (3, 8, 3 * 2**25),
+    ]
+    assert read_config(tmp_path / "joined")["search"]["z_seed_stride"] == 2**25
 
 
 def test_uncertain_sources_are_chosen_counted_apart_and_merged(cli, tmp_path):

@@ -12,6 +12,7 @@ FREE_IN_A_SEARCH = {
     "search.shard": SHARE,
     "search.classes": SOURCES,
     "search.first_z_seed": SOURCES,
+    "search.z_seed_stride": SOURCES,
     "search.uncertain_per_class": SOURCES,
     "search.max_queries_per_source": RESULT,
     "search.part_size": EXECUTION,

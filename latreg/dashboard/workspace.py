@@ -12,7 +12,7 @@ from wandb_workspaces.reports.v2 import interface as wr
 
 NAME = "latreg: comparison"
 MAX_RUNS = 100  # lines or bars in one panel
-# What is compared: runs that differ in none of these are repetitions, and are averaged.
+# What is compared: runs that differ in none of these are repetitions (other run_seeds) or shards, and are averaged.
 GROUPS = (
     ws.Metric("Group"),  # the experiment
     ws.Config("dataset.name"),

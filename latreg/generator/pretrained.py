@@ -1,5 +1,6 @@
 """A trained StyleGAN2 as the search sees it."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -78,10 +79,7 @@ def load_generator(config: GeneratorConfig, dataset: DatasetConfig, device: torc
         LatregError: the file is missing, damaged, no generator, or made for other images or classes.
     """
     path = weights.resolve(config.weights, "generator.weights")
-    state, description = weights.load(path)
-    if description.get("kind") != "generator":
-        raise LatregError(f"generator.weights must hold a generator, got a {description.get('kind')} in {path}")
-    arguments = description["arguments"]
+    network, arguments = read_network(path)
     classes = len(dataset.class_names)
     for key, wanted in (
         ("c_dim", classes if arguments["c_dim"] else 0),
@@ -90,6 +88,18 @@ def load_generator(config: GeneratorConfig, dataset: DatasetConfig, device: torc
     ):
         if arguments[key] != wanted:
             raise LatregError(f"generator.weights for {dataset.name} must have {key} {wanted}, got {arguments[key]}")
-    network = GeneratorNetwork(**arguments)
-    weights.load_into(network, state, path)
     return StyleGAN2(network.to(device), weights.sha256(path), classes)
+
+
+def read_network(path: Path) -> tuple[GeneratorNetwork, dict[str, Any]]:
+    """The network in a weights file, and the arguments that it was made with.
+
+    Raises:
+        LatregError: the file is damaged, or holds no generator.
+    """
+    state, description = weights.load(path)
+    if description.get("kind") != "generator":
+        raise LatregError(f"generator.weights must hold a generator, got a {description.get('kind')} in {path}")
+    network = GeneratorNetwork(**description["arguments"])
+    weights.load_into(network, state, path)
+    return network, description["arguments"]

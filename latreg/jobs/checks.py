@@ -2,7 +2,7 @@
 
 from latreg.config import Config, SearchConfig
 from latreg.errors import LatregError
-from latreg.interfaces import CHOSEN_FROM, Generator
+from latreg.interfaces import CHOSEN_FROM, Z_SEEDS, Generator
 
 
 def check_search(cfg: Config, generator: Generator) -> None:
@@ -16,10 +16,26 @@ def check_search(cfg: Config, generator: Generator) -> None:
     for label in search.classes or []:
         if label >= generator.num_classes:
             raise LatregError(f"search.classes must be within 0 .. {generator.num_classes - 1}, got {label}")
-    if search.first_z_seed > 2**32 - search.sources_per_class:
-        raise LatregError(f"search.first_z_seed must be within 0 .. 2^32, got {search.first_z_seed}")
+    check_z_seeds(cfg)
     if search.uncertain_per_class:
         check_chosen(search, generator)
+
+
+def check_z_seeds(cfg: Config) -> None:
+    """Refuse sources whose z_seeds leave 0 .. 2^32, or are those of another run_seed."""
+    search = cfg.search
+    if search.first_z_seed > 2**32 - search.sources_per_class:
+        raise LatregError(f"search.first_z_seed must be within 0 .. 2^32, got {search.first_z_seed}")
+    if 0 < search.z_seed_stride < Z_SEEDS:
+        raise LatregError(f"search.z_seed_stride must be 0 or at least {Z_SEEDS}, got {search.z_seed_stride}")
+    if cfg.run_seed == 0 or search.z_seed_stride == 0:
+        return
+    largest = max(2**32 - Z_SEEDS - search.first_z_seed, 0) // search.z_seed_stride
+    if cfg.run_seed > largest:
+        raise LatregError(
+            f"run_seed must be at most {largest} for a search, as sources are drawn from z_seeds below 2^32, "
+            f"{search.z_seed_stride} for each run_seed, got {cfg.run_seed}"
+        )
 
 
 def check_budget(search: SearchConfig) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -36,8 +36,8 @@ def _describe(settings: DictConfig, group: str) -> None:
     description = weights.read_description(weights.resolve(settings.weights, f"{group}.weights"))
     if description.get("kind") != group:
         return
-    network = _network(description)
-    if network != {key: OmegaConf.to_container(settings)[key] for key in network}:
+    network, recipe = _network(description), cast(dict[str, Any], OmegaConf.to_container(settings))
+    if network != {key: recipe[key] for key in network}:
         log.info(
             f"{group}={settings.name} is a recipe for training; the weights {settings.weights} hold another network, "
             f"which is the one that is used: {', '.join(f'{key} {value}' for key, value in network.items())}"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from latreg.classifier.sut import TorchSUT
-from latreg.config import Config
+from latreg.config import Config, first_z_seed_of
 from latreg.errors import LatregError
 from latreg.evaluation.diversity import FaultSpace
 from latreg.interfaces import BoundaryRecord
@@ -42,7 +42,7 @@ def score(
         judge: valid faults are compared in what its first member sees; None = they are not compared.
         seconds: wall-clock time of the search.
     """
-    drawn, chosen = split_chosen(found, cfg.search.first_z_seed)
+    drawn, chosen = split_chosen(found, first_z_seed_of(cfg))
     results = metrics.summarize(drawn, chosen, seconds)
     space = fault_space(cfg, judge)
     for name, part in {"all": results, **results["strata"]}.items():

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from latreg.config import Config, SearchConfig
+from latreg.config import Config, first_z_seed_of
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
-from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, Evaluation, Proposal, Source
+from latreg.interfaces import CHOSEN_FROM, Z_SEEDS, BoundaryRecord, Evaluation, Proposal, Source
 from latreg.jobs.assembly import Parts
 from latreg.runs.files import read_json
 from latreg.runs.folder import RunFolder
@@ -31,19 +31,20 @@ def find_sources(cfg: Config, parts: Parts) -> list[Source]:
     """Those that the configuration asks for; the judge names their classes where the generator knows none."""
     search, generator = cfg.search, parts.generator
     if generator.conditional:
-        return make_sources(search, generator.num_classes) + chosen_sources(cfg, parts)
+        return make_sources(cfg, generator.num_classes) + chosen_sources(cfg, parts)
     psi = cfg.truncation.psi if cfg.truncation.mode == "fixed" else 1.0
     classes = list(range(generator.num_classes)) if search.classes is None else search.classes
     sure = cfg.validity.min_judge_confidence
     return label_sources(
-        parts.renderer, parts.judge or parts.sut, classes, search.sources_per_class, search.first_z_seed, psi, sure
+        parts.renderer, parts.judge or parts.sut, classes, search.sources_per_class, first_z_seed_of(cfg), psi, sure
     )
 
 
-def make_sources(search: SearchConfig, num_classes: int) -> list[Source]:
+def make_sources(cfg: Config, num_classes: int) -> list[Source]:
     """Every class with every z_seed; classes take turns, so that a budget cuts them evenly."""
-    classes = range(num_classes) if search.classes is None else search.classes
-    seeds = range(search.first_z_seed, search.first_z_seed + search.sources_per_class)
+    classes = range(num_classes) if cfg.search.classes is None else cfg.search.classes
+    first = first_z_seed_of(cfg)
+    seeds = range(first, first + cfg.search.sources_per_class)
     return [Source(label, z_seed) for z_seed, label in product(seeds, classes)]
 
 
@@ -54,7 +55,7 @@ def chosen_sources(cfg: Config, parts: Parts) -> list[Source]:
         return []
     classes = tuple(range(parts.generator.num_classes) if search.classes is None else search.classes)
     gate = BaselineGate(search.min_confidence, search.min_margin)
-    wanted = (gate, classes, search.uncertain_per_class, search.first_z_seed, search.confident_below)
+    wanted = (gate, classes, search.uncertain_per_class, first_z_seed_of(cfg), search.confident_below)
     settings = repr((cfg.dataset, cfg.generator, cfg.classifier, cfg.device))  # an id is that of weights alone
     key = (parts.generator.id, parts.sut.id, settings, wanted)
     if key not in _CHOSEN:
@@ -88,7 +89,7 @@ def choose_uncertain(
     for label in classes:
         chosen: list[Source] = []
         looked = 0
-        while len(chosen) < per_class and looked < LOOKS * per_class:
+        while len(chosen) < per_class and looked < min(LOOKS * per_class, Z_SEEDS - CHOSEN_FROM):
             sources = [Source(label, first_z_seed + CHOSEN_FROM + looked + i) for i in range(BATCH)]
             answers = evaluate([Request(source, Proposal(1.0)) for source in sources])
             chosen += [source for source, answer in zip(sources, answers, strict=True) if wanted(answer)]
@@ -133,7 +134,7 @@ def label_sources(
         LatregError: none of the images shows a wanted class.
     """
     found: dict[int, list[Source]] = {label: [] for label in classes}
-    end = min(first_z_seed + SEEDS_PER_SOURCE * per_class * len(classes), 2**32)
+    end = min(first_z_seed + min(SEEDS_PER_SOURCE * per_class * len(classes), Z_SEEDS), 2**32)
     for first in range(first_z_seed, end, BATCH):
         z_seeds = range(first, min(first + BATCH, end))
         images = renderer.render([Request(Source(0, z_seed), Proposal(psi)) for z_seed in z_seeds])

@@ -21,7 +21,19 @@ Stage = Callable[[Config, RunFolder], dict[str, Any]]  # does the work in the ru
 
 def run(cfg: DictConfig, output_dir: str) -> None:
     """Run the stage that the configuration names, in its run folder; the last line printed is that folder."""
+    _catch_sigterm()
+    keep_freed_memory()
     folder = RunFolder(Path(output_dir))
+    print(metrics.as_text(carry_out(cfg, folder)))
+    print(folder.path)
+
+
+def carry_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
+    """Run the stage that the configuration names, in its run folder, and return its metrics.
+
+    Raises:
+        LatregError: a setting is missing or wrong, or the folder is in use or holds something else.
+    """
     check_settings(cfg)
     complete(cfg.dataset)
     check_given(cfg)
@@ -29,13 +41,9 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     config = typed(cfg)
     check_names(config)
     stage = _stage(config.stage)
-    _catch_sigterm()
-    keep_freed_memory()
     with folder.claimed():
         folder.begin(cfg)
-        results = _results(stage, config, folder)
-    print(metrics.as_text(results))
-    print(folder.path)
+        return _results(stage, config, folder)
 
 
 def _results(stage: Stage, config: Config, folder: RunFolder) -> dict[str, Any]:

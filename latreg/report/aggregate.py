@@ -7,7 +7,7 @@ import numpy as np
 
 from latreg.measures import metrics
 from latreg.report.results import CHOSEN, STRATA
-from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
+from latreg.report.rows import BudgetRow, CellRow, ClassRow, Numbers, Raw
 from latreg.report.runs import Column, Rows, Run, Study
 from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
 from latreg.runs.cell import Cell
@@ -19,11 +19,19 @@ CURVE_POINTS = 20  # of a budget curve
 def cell_rows(study: Study) -> list[CellRow]:
     """cells.csv: one row per cell and stratum. A number that is not defined or was not measured is None."""
     return [
-        CellRow(cell, stratum, summarize(study.rows(cell, stratum)) | _from_metrics(study, cell, stratum))
+        CellRow(
+            cell,
+            stratum,
+            _repetitions(study, cell) | summarize(study.rows(cell, stratum)) | _from_metrics(study, cell, stratum),
+        )
         for cell in study.cells
         for stratum in STRATA
         if stratum != CHOSEN or len(study.chosen[cell])
     ]
+
+
+def _repetitions(study: Study, cell: Cell) -> Numbers:
+    return {"repetitions": len(study.repetitions(cell))}
 
 
 def summarize(rows: Rows) -> Raw:

@@ -113,7 +113,7 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         tests=len(results.comparisons),
         best=digest.best(results),
         datasets=[_dataset(results, pictures, name) for name in results.study["datasets"]],
-        columns=COLUMNS + _measured(results),
+        columns=_repetitions(results) + COLUMNS + _measured(results),
     )
 
 
@@ -139,6 +139,12 @@ def _groups(gallery: list[Pair]) -> dict[str, list[Pair]]:
     for pair in gallery:
         groups.setdefault(f"{pair.cell.strategy}, {pair.cell.center} center", []).append(pair)
     return groups
+
+
+def _repetitions(results: Results) -> tuple[tuple[str, str, str], ...]:
+    """Their number, where some cell pools several; older results do not tell it."""
+    pooled = any((row.numbers.get("repetitions") or 1) > 1 for row in results.cells)
+    return (("repetitions", "repetitions", "number"),) if pooled else ()
 
 
 def _measured(results: Results) -> tuple[tuple[str, str, str], ...]:

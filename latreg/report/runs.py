@@ -1,5 +1,6 @@
 """Finished searches as they lie on disk: which cell of the study each belongs to, and its rows without images."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -125,6 +126,10 @@ class Study:
     chosen: Mapping[Cell, Rows]  # of chosen ones
     notes: Sequence[str]
 
+    def repetitions(self, cell: Cell) -> list[int]:
+        """The run_seeds of a cell's runs."""
+        return sorted({run.config.get("run_seed", 0) for run in self.runs if run.cell == cell})
+
     def rows(self, cell: Cell, stratum: str = "all") -> Rows:
         """The rows of a cell in a stratum; `all` are the drawn sources."""
         if stratum == CHOSEN:
@@ -159,7 +164,8 @@ def read_study(paths: Sequence[Path]) -> Study:
     ordered = sorted({run.cell for run in runs}, key=lambda cell: cell.order)
     found = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}
     cells, chosen = ({cell: rows.where(rows.chosen == flag) for cell, rows in found.items()} for flag in (0, 1))
-    return Study(runs, cells, chosen, notes + _other_sources(cells))
+    study = Study(runs, cells, chosen, notes + _other_sources(cells))
+    return replace(study, notes=[*study.notes, *_repeated(study)])
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -205,7 +211,9 @@ def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], numb
     try:
         _check_used(config)
         cell = Cell.of(config)
-        first_z_seed = _typed(config, "search", "first_z_seed", int) if "first_z_seed" in config["search"] else 0
+        for key in ("first_z_seed", "z_seed_stride"):
+            _typed({"search": {key: 0} | config["search"]}, "search", key, int)
+        _typed({"": {"run_seed": 0} | config}, "", "run_seed", int)
     except KeyError as error:
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
     except LatregError as error:
@@ -216,7 +224,7 @@ def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], numb
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
     if not isinstance(metrics, dict):
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but it has no names")
-    rows = read_rows(folder, number, first_z_seed)
+    rows = read_rows(folder, number, _first_z_seed(config))
     _check_rows(rows, len(config["dataset"]["class_names"]), folder)
     return Run(folder, cell, config, status, metrics, status.get("command") or "", rows)
 
@@ -250,6 +258,12 @@ def _check_rows(rows: Rows, classes: int, folder: Path) -> None:
         raise LatregError(f"expected records of the {classes} classes that config.yaml names in {folder}, got others")
 
 
+def _first_z_seed(config: Mapping[str, Any]) -> int:
+    search = config["search"]
+    first: int = search.get("first_z_seed", 0) + config.get("run_seed", 0) * search.get("z_seed_stride", 0)
+    return first
+
+
 # ---- runs that differ
 
 
@@ -260,7 +274,15 @@ def _settings(run: Run) -> dict[str, Any]:
         for key, value in flatten(run.config, ".").items()
         if not purpose_in(key, run.config).free_in_repetitions
     }
+    flat |= _own_run_seed(run.config)
     return flat | {f"weights.{name}": str(id_)[:12] for name, id_ in run.status.get("weights", {}).items()}
+
+
+def _own_run_seed(config: Mapping[str, Any]) -> dict[str, str]:
+    """Runs of several run_seeds are alike if each draws its own sources with it, and its partners too."""
+    own, partners = config.get("run_seed", 0), config["strategy"].get("run_seed")
+    names = {} if config["search"].get("z_seed_stride") == 0 else {"run_seed": "any"}
+    return names | ({"strategy.run_seed": "run_seed"} if partners in (own, None) else {})
 
 
 def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -319,6 +341,16 @@ def _pooled(runs: Sequence[Run]) -> Rows:
                 drawn[source] = run
         parts.append(run.rows.where(kept))
     return Rows.joined(parts)
+
+
+def _repeated(study: Study) -> list[str]:
+    """A note for each data set and set of run_seeds that cells of it pool."""
+    pooled = Counter((cell.dataset, tuple(study.repetitions(cell))) for cell in study.cells)
+    return [
+        f"Cells of {dataset} that pool the repetitions run_seed {', '.join(map(str, seeds))}: {cells}."
+        for (dataset, seeds), cells in pooled.items()
+        if len(seeds) > 1
+    ]
 
 
 def _other_sources(cells: Mapping[Cell, Rows]) -> list[str]:

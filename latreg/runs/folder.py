@@ -29,12 +29,17 @@ PROBE_BYTES = 2**14  # about what config.yaml, status.json and the files of Hydr
 class RunFolder:
     """Writes config.yaml, status.json and metrics.json of a run, each whole or not at all.
 
+    Args:
+        path: of the folder.
+        command: what the run was started with; None = the command line of this job.
+
     Raises:
         LatregError: the folder cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, command: str | None = None) -> None:
         self.path = path
+        self._command = command
         self.resumed: dict[str, Any] = {}  # the status of the run that is resumed, {} where there is none
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
@@ -79,7 +84,7 @@ class RunFolder:
             started=_now(),
             versions=versions(),
             git_commit=_git_commit(),
-            command=command_line(),
+            command=self._command or command_line(),
             weights={},
         )
 

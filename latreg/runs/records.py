@@ -18,6 +18,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -33,6 +34,7 @@ _VERSION_KEY = b"latreg_records_version"
 _PART = re.compile(r"part-\d+\.parquet")
 MAX_ROWS = 2**20  # of a part, which a file of some bytes may claim
 MAX_SEED = 2**32 - 1
+PNG = b"\x89PNG\r\n\x1a\n"  # how a file of that format begins
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
 
@@ -166,13 +168,24 @@ def _read_table(path: Path, names: Sequence[str] | None = None) -> pa.Table:
             if rows > MAX_ROWS:
                 raise LatregError(f"a part of records must have at most {MAX_ROWS} rows, got {rows} in {path}")
             if schema.equals(SCHEMA) and _version(schema) == str(VERSION):
-                return file.read(names)
+                return _only_png(file.read(names), path)
     except _UNREADABLE as error:
         raise LatregError(f"expected a part of records in {path}, but it cannot be read: {error}") from error
     raise LatregError(
         f"expected records of version {VERSION} and their columns in {path}, got version {_version(schema)} "
         f"with {len(schema)} columns"
     )
+
+
+def _only_png(table: pa.Table, path: Path) -> pa.Table:
+    """The same table; `datasets` decodes its images with Pillow, which would start another program for some formats."""
+    for name in set(table.column_names) & set(_IMAGES):
+        cells = table.column(name)
+        starts = pc.binary_slice(pc.struct_field(cells, "bytes"), 0, len(PNG)).unique().to_pylist()
+        elsewhere = len(cells) - pc.struct_field(cells, "path").null_count
+        if elsewhere or set(starts) - {PNG, None}:
+            raise LatregError(f"{name} in {path} cannot be read as an image: it is none of PNG, or is damaged")
+    return table
 
 
 def _version(schema: pa.Schema) -> str:

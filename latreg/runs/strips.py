@@ -37,12 +37,17 @@ def strip(record: BoundaryRecord) -> np.ndarray:
     return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2], gap, tiles[3]], axis=1)
 
 
+def examples(records: Sequence[BoundaryRecord], class_names: Sequence[str] = (), rows: int = 20) -> Image.Image:
+    """The best pairs with captions: valid faults first, then the other flips, the most similar first."""
+    pairs = sorted((r for r in records if r.first_image is not None), key=_rank)[:rows]
+    return _sheet(pairs, class_names) if pairs else _sentence("No pairs: no source of this run was flipped.")
+
+
 def examples_image(
     records: Sequence[BoundaryRecord], path: Path, class_names: Sequence[str] = (), rows: int = 20
 ) -> None:
-    """Write a PNG of the best pairs with captions: valid faults first, then the other flips, the most similar first."""
-    pairs = sorted((r for r in records if r.first_image is not None), key=_rank)[:rows]
-    picture = _sheet(pairs, class_names) if pairs else _sentence("No pairs: no source of this run was flipped.")
+    """Write the PNG of `examples`, whole or not at all."""
+    picture = examples(records, class_names, rows)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     picture.save(temporary, format="PNG")

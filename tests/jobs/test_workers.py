@@ -70,6 +70,7 @@ def toy_config(setup):
         sources_per_class=8,
         classes=None,
         first_z_seed=0,
+        z_seed_stride=0,
         part_size=setup.part_size,
         workers=1,
         max_queries=setup.budget,
@@ -85,7 +86,7 @@ def search(run_dir, setup, stop_after=None):
     """One process of a run, stopped by a signal after some records; None = not stopped."""
     cfg = toy_config(setup)
     saved = records.recover_records(run_dir)
-    sources = shard_of(make_sources(cfg.search, GENERATOR.num_classes), setup.shard)
+    sources = shard_of(make_sources(cfg, GENERATOR.num_classes), setup.shard)
     searched = searched_records(cfg, RunFolder(run_dir), toy_parts(setup), sources, saved)
     count = 0
     for count, _ in enumerate(searched, 1):

@@ -9,8 +9,10 @@ from omegaconf import OmegaConf
 
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM
+from latreg.report.aggregate import cell_rows
 from latreg.report.runs import find_runs, read_study
 from latreg.runs.folder import read_config
+from tests.helpers.example_records import record
 from tests.helpers.studies import make_run, make_study, read, sources, with_faults
 
 
@@ -103,6 +105,38 @@ def test_runs_that_differ_in_another_setting_are_variants_with_a_note(tmp_path):
     variants = [cell.variant for cell in study.cells]
     assert variants == ["", "search.max_queries_per_source=200", "search.max_queries_per_source=50"]
     assert "Runs of mnist differ in search.max_queries_per_source (200, 50): compare with care." in study.notes
+
+
+def repeated(folder, run_seed, stride=None):
+    """A run with another run_seed; of an older one the stride is None."""
+    first = run_seed * (stride or 0)
+    chosen = record(z_seed=first + CHOSEN_FROM + 5)
+    rows = [replace(r, z_seed=r.z_seed + first, run_seed=run_seed) for r in sources(6)]
+    search = {"uncertain_per_class": 1} | ({} if stride is None else {"z_seed_stride": stride})
+    run = make_run(folder, [*rows, chosen], search=search)
+    config = read_config(run) | {"run_seed": run_seed}
+    config["strategy"]["run_seed"] = run_seed
+    OmegaConf.save(config, run / "config.yaml")
+
+
+def test_repetitions_are_pooled_and_counted(tmp_path):
+    for run_seed in (0, 1, 5):
+        repeated(tmp_path / str(run_seed), run_seed, 2**25)
+    study = read(tmp_path)
+    ((cell, rows),) = study.cells.items()
+    assert (cell.variant, len(rows), len(study.chosen[cell])) == ("", 18, 3)
+    assert study.repetitions(cell) == [0, 1, 5]
+    assert "Cells of mnist that pool the repetitions run_seed 0, 1, 5: 1." in study.notes
+    assert {row.numbers["repetitions"] for row in cell_rows(study)} == {3}
+
+
+@pytest.mark.parametrize("stride", [None, 0])
+def test_run_seeds_that_share_sources_are_no_repetitions(tmp_path, stride):
+    repeated(tmp_path / "0", 0)
+    repeated(tmp_path / "1", 1, stride)
+    study = read(tmp_path)
+    assert [(cell.variant, len(rows)) for cell, rows in study.cells.items()] == [("run_seed=1", 6), ("run_seed=any", 6)]
+    assert [study.repetitions(cell) for cell in study.cells] == [[1], [0]]
 
 
 def test_a_recipe_beside_the_weights_makes_no_variant(tmp_path):

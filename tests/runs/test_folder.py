@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import STAGES, STAGES_THAT_GO_ON, conf_dir, register
+from latreg.config import STAGES, STAGES_THAT_GO_ON, conf_dir, first_z_seed_of, load_run_config, register
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.merge import merge
 from latreg.runs.folder import RunFolder, read_config
@@ -49,6 +49,21 @@ def test_a_run_of_another_stage_is_not_taken_up(tmp_path, stage):
     with pytest.raises(ResumeRefusedError, match=f"but stage was search and is now {stage}"):
         RunFolder(run).begin(config(f"stage={stage}", "classifier=judge_a"))
     assert contents(run) == before
+
+
+def test_an_older_run_of_another_run_seed_goes_on_with_the_sources_that_it_had(tmp_path):
+    run = finished(tmp_path / "run", config("run_seed=1", "search.z_seed_stride=0"))
+    make_older(run, "search.z_seed_stride")
+    assert first_z_seed_of(load_run_config(run)) == 0
+    with pytest.raises(ResumeRefusedError, match=r"but search\.z_seed_stride was 0 and is now 33554432$"):
+        RunFolder(run).begin(config("run_seed=1"))
+    RunFolder(run).begin(config("run_seed=1", "search.z_seed_stride=0"))
+
+
+def test_an_older_run_of_run_seed_0_goes_on_as_it_is(tmp_path):
+    run = finished(tmp_path / "run", config())
+    make_older(run, "search.z_seed_stride")
+    RunFolder(run).begin(config())
 
 
 @pytest.mark.parametrize("stage", STAGES_THAT_GO_ON)

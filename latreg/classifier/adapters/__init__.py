@@ -3,6 +3,7 @@
 import torch
 
 from latreg.classifier.adapters.adapted import AdaptedSUT, Model, make_sut
+from latreg.classifier.adapters.live import load_live
 from latreg.classifier.sut import load_sut
 from latreg.config import (
     CallableClassifierConfig,
@@ -10,6 +11,8 @@ from latreg.config import (
     DatasetConfig,
     ExportClassifierConfig,
     HuggingFaceClassifierConfig,
+    LiveFunctionConfig,
+    LiveModuleConfig,
     OnnxClassifierConfig,
     OwnClassifierConfig,
     TimmClassifierConfig,
@@ -29,6 +32,8 @@ def load_classifier(config: ClassifierConfig, dataset: DatasetConfig, device: to
     """
     if not isinstance(config, OwnClassifierConfig):
         return load_sut(config.weights, dataset, device)
+    if isinstance(config, LiveModuleConfig | LiveFunctionConfig):
+        return make_sut(config, load_live(config, device), dataset, device)
     return make_sut(config, _load_model(config, dataset, device), dataset, device)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
@@ -16,10 +16,14 @@ from latreg.errors import LatregError, reason
 log = logging.getLogger(__name__)
 
 
-def load_function(config: CallableClassifierConfig) -> Model:
+def load_function(config: CallableClassifierConfig, function: Callable[..., object] | None = None) -> Model:
     """A function by its import path. Its id is made of that, the version and the code of its modules.
 
     What else it answers from, files or a service, is not known: that is what the version is for.
+
+    Args:
+        config: with the path.
+        function: what the path stands for; None = it is imported.
 
     Raises:
         LatregError: it cannot be imported, or a setting is out of its range.
@@ -30,13 +34,13 @@ def load_function(config: CallableClassifierConfig) -> Model:
         raise LatregError(
             f"classifier.retries and classifier.wait must be at least 0, got {config.retries} and {config.wait:g}"
         )
-    function = imported("classifier.function", config.function)
+    asked = function or imported("classifier.function", config.function)
 
     def answer(images: Tensor) -> object:
         batch = images.cpu().numpy()
         for attempt in range(config.retries + 1):
             try:
-                answers = function(batch)
+                answers = asked(batch)
                 return list(answers) if isinstance(answers, Iterator) else answers
             except Exception as error:  # a service may fail in any way
                 problem = reason(error)
@@ -52,4 +56,4 @@ def load_function(config: CallableClassifierConfig) -> Model:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     name = hashlib.sha256(f"{config.function}\n{config.version}".encode()).hexdigest()
-    return Model(answer, {"classifier.function": name, **code_files(function, config.function)})
+    return Model(answer, {"classifier.function": name, **code_files(asked, config.function)})

@@ -1,0 +1,82 @@
+"""latreg COMMAND [ARGUMENTS ..]: each command is also there as python -m latreg.<command>."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of the command line."""
+
+    module: str  # below latreg, with a main(arguments) that returns the exit code; run's takes sys.argv
+    help: str
+
+
+COMMANDS = {
+    "run": Command("run", "search a classifier for faults, or train a network: +experiment=mnist_hunt [key=value ..]"),
+    "replay": Command("replay", "render every pair of a run again, and show it to its classifier"),
+    "merge": Command("merge", "join the shards of a search"),
+    "export": Command("export", "write the faults of a run with their labels, for use elsewhere"),
+    "retest": Command("retest", "show the faults of a run to another classifier, with an exit code for CI"),
+    "report": Command("report.__main__", "compare runs on one page, with intervals, tests and pictures"),
+    "dashboard": Command("dashboard.__main__", "make the workspace that compares runs in Weights & Biases"),
+    "import-generator": Command("import_generator", "make weights of a StyleGAN2 pickle"),
+    "compact": Command("generator.compact", "make the checkpoint of a generator's training smaller, to keep it"),
+    "widen": Command("generator.widen", "go on with the training of a generator at larger widths"),
+}
+HYDRAS = "run"  # the command that Hydra reads
+COMPLETION = ("-sc", "--shell-completion")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: hand over to a command, and import nothing that it does not need; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if given else 2
+    if given[0] in COMPLETION:
+        return _complete(given)
+    name, rest = given[0].replace("_", "-"), given[1:]
+    if name not in COMMANDS:
+        print(f"expected a command of latreg, got {given[0]!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    return _call(name, rest)
+
+
+def usage() -> str:
+    """A line for each command."""
+    lines = [f"  {name:<18}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: latreg COMMAND [ARGUMENTS ..]", "", *lines, "", "latreg COMMAND --help tells more."])
+
+
+def _call(name: str, arguments: Sequence[str]) -> int:
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as python -m does: a user's modules lie in the working directory
+    command = import_module(f"latreg.{COMMANDS[name].module}")
+    if name == HYDRAS:
+        sys.argv[1:] = arguments
+        command.main()
+        return 0
+    code: int = command.main(arguments)
+    return code
+
+
+def _complete(arguments: Sequence[str]) -> int:
+    """What a shell asks while a command line is typed: the commands, or behind `run` what Hydra knows.
+
+    Hydra's completion is made for a program without commands, so it is shown the line without its `run`.
+    """
+    program, *words = os.environ.get("COMP_LINE", "").split(" ")
+    if "query" not in arguments[-1] or (words[:1] == [HYDRAS] and len(words) > 1):
+        os.environ["COMP_LINE"] = " ".join([program, *words[1:]])
+        return _call(HYDRAS, arguments)
+    if len(words) < 2:
+        print(" ".join(COMMANDS))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
