@@ -646,7 +646,9 @@ def imports_of(config: Config) -> list[str]:
         found.append(f"generator._target_={config.generator._target_}")
     if isinstance(config.classifier, TorchClassifierConfig):
         found.append(f"classifier.network={config.classifier.network}")
-    if isinstance(config.classifier, CallableClassifierConfig):
+    if isinstance(config.classifier, CallableClassifierConfig) and not isinstance(
+        config.classifier, LiveFunctionConfig
+    ):
         found.append(f"classifier.function={config.classifier.function}")
     if isinstance(config.classifier, ExportClassifierConfig):  # a program, which may run code where it is read
         found.append(f"classifier.weights={config.classifier.weights}")
