@@ -128,17 +128,7 @@ def screen(appraisals: Sequence[Appraisal]) -> list[Verdict]:
         for images in zip(*((a.source.image, a.candidate.image) for a in appraisals), strict=True)
     )
     return [
-        Verdict(
-            ssim=similarity,
-            l2_rel=distance,
-            lpips=None,
-            judge_votes=None,
-            label_kept=None,
-            screened=similarity >= MIN_SSIM and distance <= MAX_L2_REL,
-            vae_error=None,
-            in_distribution=None,
-            valid=True,
-        )
+        Verdict(True, {"screened": similarity >= MIN_SSIM and distance <= MAX_L2_REL})
         for similarity, distance in zip(
             ssim(sources, candidates).tolist(), relative_l2(sources, candidates).tolist(), strict=True
         )

@@ -1,4 +1,4 @@
-"""latreg COMMAND [ARGUMENTS ..]: each command is also there as python -m latreg.<command>."""
+"""latreg COMMAND [ARGUMENTS ..]: each command can also be started as python -m latreg.<command>."""
 
 import os
 import sys
@@ -17,15 +17,15 @@ class Command:
 
 COMMANDS = {
     "run": Command("run", "search a classifier for faults, or train a network: +experiment=mnist_hunt [key=value ..]"),
-    "replay": Command("replay", "render every pair of a run again, and show it to its classifier"),
+    "replay": Command("replay", "render every pair of a run again and show it to the classifier"),
     "merge": Command("merge", "join the shards of a search"),
     "export": Command("export", "write the faults of a run with their labels, for use elsewhere"),
     "retest": Command("retest", "show the faults of a run to another classifier, with an exit code for CI"),
     "report": Command("report.__main__", "compare runs on one page, with intervals, tests and pictures"),
-    "dashboard": Command("dashboard.__main__", "make the workspace that compares runs in Weights & Biases"),
-    "import-generator": Command("import_generator", "make weights of a StyleGAN2 pickle"),
-    "compact": Command("generator.compact", "make the checkpoint of a generator's training smaller, to keep it"),
-    "widen": Command("generator.widen", "go on with the training of a generator at larger widths"),
+    "dashboard": Command("dashboard.__main__", "create a workspace in Weights & Biases that compares runs"),
+    "import-generator": Command("import_generator", "convert a StyleGAN2 pickle into a weights file"),
+    "compact": Command("generator.compact", "shrink the checkpoint of a generator's training"),
+    "widen": Command("generator.widen", "continue the training of a generator with wider layers"),
 }
 HYDRAS = "run"  # the command that Hydra reads
 COMPLETION = ("-sc", "--shell-completion")

@@ -348,7 +348,7 @@ class HuntConfig(MixingConfig):
 
 @dataclass
 class VAETrainingConfig:
-    """Recipe of the model behind the gate in_distribution: Adam with a one-cycle learning rate."""
+    """Recipe of `validity.vae`: Adam with a one-cycle learning rate."""
 
     latent_dim: int = setting(32, low=1, high=WIDE)
     # Channels after each halving of the resolution.
@@ -362,12 +362,11 @@ class VAETrainingConfig:
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = setting(
-        factory=lambda: ["in_distribution", "label_kept"], choices=("screened", "in_distribution", "label_kept")
-    )
+    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened ..
+    more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # .. and these: name: {_target_: .., settings}
     min_ssim: float = setting(0.95, low=-1, high=1)
     max_l2_rel: float = setting(0.2, low=0)
-    vae: str | None = None  # weights of the model behind in_distribution, null = none
+    vae: str | None = None  # weights of an autoencoder of the training images, null = none
     quantile: float = setting(0.99, above=0, below=1)  # of the errors of real images: where the threshold is
     training: VAETrainingConfig = setting(factory=VAETrainingConfig, stages=(TRAIN_VALIDITY,))
     judge: list[str] = setting(MISSING, of="classifiers", distinct=True)  # weights of the ensemble's members, [] = none

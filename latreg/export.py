@@ -123,7 +123,7 @@ def row_of(fault: BoundaryRecord, class_names: Sequence[str]) -> dict[str, Any]:
     """What goes with an image; the label is the class that it was made for."""
     assert fault.predicted is not None
     names = {"class_name": class_names[fault.label], "predicted_name": class_names[fault.predicted]}
-    return {"label": fault.label, "predicted": fault.predicted, **names} | {n: getattr(fault, n) for n in COLUMNS}
+    return {"label": fault.label, "predicted": fault.predicted, **names} | {n: fault.column(n) for n in COLUMNS}
 
 
 def folder_names(class_names: Sequence[str]) -> list[str]:

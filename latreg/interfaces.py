@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Generator as Coroutine
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -121,19 +121,26 @@ class BoundaryPair:
     width: float = 0.0
 
 
+Value = bool | int | float | None  # of what a gate measures, None = its model is not there
+Columns = Mapping[str, type[bool | int | float]]  # what the gates of a run measure, in the order of the records
+
+
+def flags_of(columns: Columns) -> list[str]:
+    """Which columns are flags, one for each gate and named like it; the others are numbers."""
+    return [name for name, kind in columns.items() if kind is bool]
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What the validity gates say about one image; each flag apart. None = that model is not there."""
+    """What the gates say about one image."""
 
-    ssim: float
-    l2_rel: float
-    lpips: float | None
-    judge_votes: int | None
-    label_kept: bool | None
-    screened: bool
-    vae_error: float | None
-    in_distribution: bool | None
-    valid: bool
+    valid: bool  # it passes all that the configuration names
+    measured: Mapping[str, Value]  # the columns of all gates
+
+    @property
+    def screened(self) -> bool:
+        """It is similar to its source, whether or not that is a gate of the run."""
+        return self.measured.get("screened") is True
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +225,8 @@ class Strategy(Protocol):
 class BoundaryRecord:
     """One source and what its search found: a row of records/part-*.parquet. Images are (C, H, W) uint8.
 
-    Fields from `flipped` on describe the boundary pair and are None where there is none.
+    Fields from `flipped` on describe the boundary pair and are None where there is none. What the gates of the run
+    measured of it is in `measured`, which is empty where there is none.
     """
 
     # how to make it again
@@ -264,14 +272,11 @@ class BoundaryRecord:
     first_probabilities: list[float] | None = None
     last_image: np.ndarray | None = None
     first_image: np.ndarray | None = None
-    ssim: float | None = None
-    l2_rel: float | None = None
-    lpips: float | None = None
-    vae_error: float | None = None
-    judge_votes: int | None = None
-    screened: bool | None = None
-    in_distribution: bool | None = None
-    label_kept: bool | None = None
+    measured: Mapping[str, Value] = field(default_factory=dict)  # each of its items is a column of its own
+
+    def column(self, name: str) -> Any:
+        """A field, or what was measured under that name, None where there is no pair."""
+        return getattr(self, name) if name in self.__dataclass_fields__ else self.measured.get(name)
 
     def confidence(self, probabilities: list[float] | None) -> float | None:
         """p of the class among the probabilities of one of its images; None where they are not there."""

@@ -58,6 +58,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         raise LatregError(
             f"expected {len(sources)} sources, but {len(missing)} are in none of the runs: {missing[0]} .."
         )
+    measured = records.measured_columns(run_dirs[0])
     status = read_status(run_dirs[0])
     weights = status.get("weights", {})
     seconds = sum(_seconds(run_dir) for run_dir in run_dirs)
@@ -71,8 +72,8 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
             write_sources(folder, labelled, cfg.search.sources_per_class)
         ordered = [found[source] for source in sources]
         for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
-            records.write_part(output, index, ordered[first : first + cfg.search.part_size])
-        results = score(cfg, ordered, _judge(cfg, weights.get("judge")), seconds)
+            records.write_part(output, index, ordered[first : first + cfg.search.part_size], measured)
+        results = score(cfg, ordered, measured, _judge(cfg, weights.get("judge")), seconds)
         with writing(output):
             strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
         folder.write_json("metrics.json", results)

@@ -16,7 +16,7 @@ from latreg import export
 from latreg.config import conf_dir, register
 from latreg.data.images import load_probe
 from latreg.runs.records import write_part
-from tests.helpers.example_records import image, pair, record
+from tests.helpers.example_records import MEASURED, image, pair, record
 
 register()
 
@@ -35,7 +35,7 @@ def make_run(folder, rows=None, *overrides):
     status = {"versions": {"latreg": "0.1"}, "git_commit": "abc", "weights": {"sut": "5" * 64, "judge": None}}
     status["command"] = "python -m latreg.run +experiment=mnist_mixing hydra.run.dir=/somewhere"
     (folder / "status.json").write_text(json.dumps(status))
-    write_part(folder, 0, rows if rows is not None else FAULTS)
+    write_part(folder, 0, rows if rows is not None else FAULTS, MEASURED)
     return folder
 
 

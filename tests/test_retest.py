@@ -15,7 +15,7 @@ from latreg.config import conf_dir, register
 from latreg.data.images import load_probe
 from latreg.runs.records import write_part
 from latreg.zoo.weights import probe_path, resolve, sha256
-from tests.helpers.example_records import pair, record
+from tests.helpers.example_records import MEASURED, pair, record
 
 register()
 SUT = ("classifier=cnn", "device=cpu")
@@ -47,7 +47,7 @@ def run(tmp_path):
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         composed = compose("config", ["+experiment=mnist_mixing"])
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
-    write_part(folder, 0, [*rows, record(z_seed=99)])
+    write_part(folder, 0, [*rows, record(z_seed=99)], MEASURED)
     return folder
 
 
@@ -121,7 +121,7 @@ def assert_matches(pattern, text):
 
 
 def test_a_run_without_faults_is_refused(run, capfd):
-    write_part(run, 0, [record()])
+    write_part(run, 0, [record()], MEASURED)
     assert run_retest(run, *SUT) == 2
     assert "expected valid faults in" in capfd.readouterr().err
 

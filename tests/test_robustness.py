@@ -10,7 +10,7 @@ import pytest
 
 from latreg import merge
 from latreg.runs.folder import PROBE_BYTES, read_status
-from latreg.runs.records import part_paths, read_records, write_part
+from latreg.runs.records import measured_columns, part_paths, read_records, write_part
 from tests.helpers.same_records import assert_same
 
 SEARCH = ("+experiment=mnist_random", "search.classes=[2,8]", "search.max_queries_per_source=30", "device=cpu")
@@ -108,7 +108,7 @@ def test_other_weights_and_fewer_sources_are_refused(cli, tmp_path):
 
     found = list(read_records(run))
     object.__setattr__(found[0], "generator_id", "f" * 64)
-    write_part(run, 0, found[:2])
+    write_part(run, 0, found[:2], measured_columns(run))
     code, _, err = cli(*command, "search.sources_per_class=2")
     assert code == 1
     assert_one_sentence(err, "the generator was ffffffffffff and is now")

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from latreg import merge, replay
 from latreg.runs.folder import read_config
-from latreg.runs.records import read_records, write_part
+from latreg.runs.records import measured_columns, read_records, write_part
 from latreg.zoo.weights import load, read_card, resolve, save
 from tests.helpers.small_generator import SMALL_GENERATOR
 
@@ -90,7 +90,7 @@ def test_a_tampered_image_does_not_verify(cli, tmp_path, capfd):
     found = list(read_records(run))
     pair = next(i for i, record in enumerate(found) if record.flipped)
     found[pair] = replace(found[pair], first_image=255 - found[pair].first_image)
-    write_part(run, 0, found)
+    write_part(run, 0, found, measured_columns(run))
     assert replay.main([str(run)]) == 1
     assert "the first image differs by" in capfd.readouterr().out
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces.reports.v2 import interface as wr
 
+from latreg.config import ValidityConfig
+
 NAME = "latreg: comparison"
 MAX_RUNS = 100  # lines or bars in one panel
 # What is compared: runs that differ in none of these are repetitions (other run_seeds) or shards, and are averaged.
@@ -82,11 +84,11 @@ def _psi() -> ws.Section:
 
 
 def _validity() -> ws.Section:
-    gates = ("flipped", "in_distribution", "label_kept", "valid_faults", "screened")
+    left = ("flipped", *ValidityConfig().gates, "valid_faults", "screened")
     return _section(
         "Validity",
         [
-            _bars("What is left of the flips", [f"search/{name}" for name in gates]),
+            _bars("What is left of the flips", [f"search/{name}" for name in left]),
             _bars("Valid faults by stratum", ["strata/confident/valid_faults", "strata/uncertain/valid_faults"]),
             _bars("Distinct pairs of class and answer", ["distinct_class_pairs"]),
             _bars("Groups of like faults", ["groups"]),

@@ -11,7 +11,7 @@ from latreg.config import Config, OwnGeneratorConfig, SearchConfig, StrategyConf
 from latreg.errors import LatregError
 from latreg.generator.own import load_own_generator
 from latreg.generator.pretrained import load_generator
-from latreg.interfaces import SUT, Generator, Strategy
+from latreg.interfaces import SUT, Columns, Generator, Strategy
 from latreg.jobs.checks import check_search
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits
@@ -38,6 +38,7 @@ class Parts:
     vae: ValidityModel | None
     renderer: Renderer
     engine: Engine
+    measured: Columns  # what the gates measure
 
     @property
     def ids(self) -> dict[str, str | None]:
@@ -74,10 +75,11 @@ def assemble(cfg: Config) -> Parts:
     check_guides(guides_of(cfg), judge.members if judge else [], sut)
     chunk = cfg.search.chunk or suitable_chunk(generator)
     renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.mixed_layers)
+    gates = Gates(cfg.validity, judge, vae, load_lpips(cfg, device))
     engine = Engine(
         renderer,
         sut,
-        Gates(cfg.validity, judge, vae, load_lpips(cfg, device)).appraise,
+        gates.appraise,
         truncation,
         make_gate(cfg.search),
         strategy,
@@ -87,7 +89,7 @@ def assemble(cfg: Config) -> Parts:
             suitable_concurrency(generator, cfg.search.concurrency),
         ),
     )
-    return Parts(generator, sut, judge, vae, renderer, engine)
+    return Parts(generator, sut, judge, vae, renderer, engine, gates.columns)
 
 
 def make_generator(cfg: Config, device: torch.device) -> Generator:

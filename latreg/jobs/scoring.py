@@ -12,7 +12,7 @@ from latreg.classifier.sut import TorchSUT
 from latreg.config import Config, first_z_seed_of
 from latreg.errors import LatregError
 from latreg.evaluation.diversity import FaultSpace
-from latreg.interfaces import BoundaryRecord
+from latreg.interfaces import BoundaryRecord, Columns, flags_of
 from latreg.jobs.sources import split_chosen
 from latreg.jobs.sut_check import shipped_images
 from latreg.measures import metrics
@@ -32,18 +32,23 @@ CHOSEN = "chosen"  # the stratum of its own in metrics.json
 
 
 def score(
-    cfg: Config, found: Sequence[BoundaryRecord], judge: Judge | None, seconds: float | None = None
+    cfg: Config,
+    found: Sequence[BoundaryRecord],
+    measured: Columns,
+    judge: Judge | None,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """All numbers of a run, in all and by stratum.
 
     Args:
         cfg: of the run.
         found: its records.
+        measured: what its gates measured.
         judge: valid faults are compared in what its first member sees; None = they are not compared.
         seconds: wall-clock time of the search.
     """
     drawn, chosen = split_chosen(found, first_z_seed_of(cfg))
-    results = metrics.summarize(drawn, chosen, seconds)
+    results = metrics.summarize(drawn, flags_of(measured), chosen, seconds)
     space = fault_space(cfg, judge)
     for name, part in {"all": results, **results["strata"]}.items():
         own = chosen if name == CHOSEN else [record for record in drawn if name in ("all", record.stratum)]

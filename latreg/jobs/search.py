@@ -9,7 +9,7 @@ from typing import Any
 from latreg.classifier.adapters import AdaptedSUT
 from latreg.config import Config
 from latreg.errors import LatregError, ResumeRefusedError
-from latreg.interfaces import BoundaryRecord, Source
+from latreg.interfaces import BoundaryRecord, Columns, Source
 from latreg.jobs.assembly import Parts, assemble
 from latreg.jobs.checks import check_budget
 from latreg.jobs.progress import SearchProgress
@@ -37,10 +37,13 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     wanted = wanted_sources(cfg, parts, folder)
     sources = shard_of(wanted, cfg.search.shard)
     check_same_sources(saved, sources, folder.path)
+    check_same_gates(parts.measured, folder.path)
     if not parts.generator.conditional or cfg.search.uncertain_per_class:
         write_sources(folder, wanted, cfg.search.sources_per_class)
     count = len(saved)
-    with Tracker(cfg.tracking, folder.config, folder.path, group=cfg.name, found=saved) as tracker:
+    with Tracker(
+        cfg.tracking, folder.config, folder.path, group=cfg.name, measured=parts.measured, found=saved
+    ) as tracker:
         with (
             SearchProgress(len(sources), len(saved), parts.engine) as progress,
             closing(searched_records(cfg, folder, parts, sources, saved)) as searched,
@@ -50,7 +53,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
                 progress.advance(record)
                 count += 1
         found = read_in_order(folder.path, sources, count)
-        results = score(cfg, found, parts.judge, folder.seconds())
+        results = score(cfg, found, parts.measured, parts.judge, folder.seconds())
         with writing(folder.path):
             strips.examples_image(found, folder.path / "examples.png", cfg.dataset.class_names)
         tracker.finish(results, ids)
@@ -87,6 +90,16 @@ def check_same_sources(saved: Sequence[BoundaryRecord], sources: Sequence[Source
         )
 
 
+def check_same_gates(measured: Columns, folder: Path) -> None:
+    """Refuse to go on with gates that measure something else than the saved parts hold."""
+    before = records.measured_columns(folder) if records.part_paths(folder) else measured
+    if list(before.items()) != list(measured.items()):
+        raise ResumeRefusedError(
+            f"resume=true needs the gates of {folder}, but they measured {', '.join(before)} and now measure "
+            f"{', '.join(measured)}"
+        )
+
+
 def _short(id: str | None) -> str:
     return "none" if id is None else id[:12]
 
@@ -105,12 +118,12 @@ def searched_records(
             part.append(record)
             yield record
             if len(part) == cfg.search.part_size:
-                records.write_part(folder.path, index, part)
+                records.write_part(folder.path, index, part, parts.measured)
                 part, index = [], index + 1
                 folder.status()
     finally:  # an interrupted run keeps what it found
         if part or index == 0:
-            records.write_part(folder.path, index, part)
+            records.write_part(folder.path, index, part, parts.measured)
 
 
 def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[BoundaryRecord]:

@@ -1,6 +1,6 @@
 """The numbers of a run, pure functions of its records.
 
-Conventions: `screened`, `in_distribution` and `label_kept` count among the flipped sources. A number that is not
+Conventions: what passes a gate counts among the flipped sources, under the name of its flag. A number that is not
 defined (no faults to divide by, no validity model, no time measured for a stratum) is None, never nan or infinite.
 """
 
@@ -16,24 +16,28 @@ STRATA = ("confident", "uncertain")
 
 
 def summarize(
-    records: Sequence[BoundaryRecord], chosen: Sequence[BoundaryRecord] = (), seconds: float | None = None
+    records: Sequence[BoundaryRecord],
+    flags: Sequence[str],
+    chosen: Sequence[BoundaryRecord] = (),
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """The content of metrics.json.
 
     Args:
         records: of the drawn sources of one run.
+        flags: of its gates.
         chosen: of the sources that were chosen beside them; where there are some, they are a stratum of their own.
         seconds: wall-clock time of the search, of all its sources. It cannot be split by stratum, so there it is None.
     """
-    strata = {name: _summarize([r for r in records if r.stratum == name]) for name in STRATA}
+    strata = {name: _summarize([r for r in records if r.stratum == name], flags) for name in STRATA}
     if chosen:
-        strata["chosen"] = _summarize(chosen)
+        strata["chosen"] = _summarize(chosen, flags)
     queries = sum(r.queries for r in (*records, *chosen))
     time = {"seconds": seconds, "queries_per_second": _ratio(queries, seconds or 0)}
-    return _summarize(records) | time | {"strata": strata}
+    return _summarize(records, flags) | time | {"strata": strata}
 
 
-def _summarize(records: Sequence[BoundaryRecord]) -> dict[str, Any]:
+def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[str, Any]:
     accepted = [r for r in records if r.accepted]
     flipped = [r for r in records if r.flipped]
     faults = [r for r in records if r.valid_fault]
@@ -44,9 +48,7 @@ def _summarize(records: Sequence[BoundaryRecord]) -> dict[str, Any]:
         "accepted": len(accepted),
         "acceptance_rate": _ratio(len(accepted), len(records)),
         "flipped": len(flipped),
-        "screened": sum(r.screened is True for r in flipped),
-        "in_distribution": _count_known([r.in_distribution for r in flipped]),
-        "label_kept": _count_known([r.label_kept for r in flipped]),
+        **_passed(flipped, flags),
         "valid_faults": len(faults),
         "fault_rate_per_source": _ratio(len(faults), len(records)),
         "fault_rate_per_source_ci95": wilson(len(faults), len(records)),
@@ -108,10 +110,14 @@ def _ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 
 
-def _count_known(flags: Sequence[bool | None]) -> int | None:
-    """How many are true; None where no flag is known, as there was no model to raise it."""
-    known = [flag for flag in flags if flag is not None]
-    return sum(known) if known else None
+def _passed(flipped: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[str, int | None]:
+    """How many pass each gate; None where no flag is known, as there was no model to raise it.
+
+    Similarity to the source is always known: of no flips none are screened.
+    """
+    found = {flag: [record.measured.get(flag) for record in flipped] for flag in flags}
+    unknown = [flag for flag in flags if flag != "screened" and set(found[flag]) <= {None}]
+    return {flag: None if flag in unknown else values.count(True) for flag, values in found.items()}
 
 
 def as_text(results: Mapping[str, Any]) -> str:

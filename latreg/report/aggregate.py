@@ -7,12 +7,11 @@ import numpy as np
 
 from latreg.measures import metrics
 from latreg.report.results import CHOSEN, STRATA
-from latreg.report.rows import BudgetRow, CellRow, ClassRow, Numbers, Raw
+from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
 from latreg.report.runs import Column, Rows, Run, Study
 from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
 from latreg.runs.cell import Cell
 
-GATES = ("screened", "in_distribution", "label_kept")
 CURVE_POINTS = 20  # of a budget curve
 
 
@@ -30,7 +29,7 @@ def cell_rows(study: Study) -> list[CellRow]:
     ]
 
 
-def _repetitions(study: Study, cell: Cell) -> Numbers:
+def _repetitions(study: Study, cell: Cell) -> Raw:
     return {"repetitions": len(study.repetitions(cell))}
 
 
@@ -38,12 +37,11 @@ def summarize(rows: Rows) -> Raw:
     """Counts, rates with Wilson's intervals, costs and medians with bootstrap intervals."""
     flips = rows.where(rows.flipped == 1)
     n, flipped, valid = len(rows), len(flips), int(rows.valid_fault.sum())
-    gates = {gate: _count(getattr(flips, gate)) for gate in GATES}
-    counts = {"sources": n, "accepted": int(rows.accepted.sum()), "flipped": flipped, **gates}
-    counts |= {"all_gates": _count(all_gates(flips)), "valid_faults": valid}
+    gates = {gate: _count(flags) for gate, flags in {**flips.flags, "all_gates": all_gates(flips)}.items()}
+    counts = {"sources": n, "accepted": int(rows.accepted.sum()), "flipped": flipped, **gates, "valid_faults": valid}
     summary: Raw = dict(counts)
     summary |= _rate("accepted_rate", counts["accepted"], n) | _rate("flipped_rate", flipped, n)
-    for gate in (*GATES, "all_gates"):
+    for gate in gates:
         summary |= _rate(f"{gate}_share", counts[gate], flipped)  # of the flips
     summary |= _rate("valid_rate", valid, n)
     summary |= {"queries": int(rows.queries.sum()), "stopped_by_budget": int(rows.stopped_by_budget.sum())}
@@ -58,7 +56,7 @@ def summarize(rows: Rows) -> Raw:
 
 def all_gates(flips: Rows) -> Column:
     """1 where a flip passes every gate that was measured, nan where none was."""
-    flags = np.stack([getattr(flips, gate) for gate in GATES])
+    flags = np.stack(list(flips.flags.values()))
     unknown = np.isnan(flags)
     return np.where(unknown.all(0), np.nan, (unknown | (flags == 1)).all(0))
 
@@ -103,16 +101,14 @@ def _from_metrics(study: Study, cell: Cell, stratum: str) -> Raw:
     return {name: own[0].get(name) if len(runs) == 1 else None for name in names}
 
 
-_KNOWN = set(metrics.summarize([])) - {"diversity", "seconds", "queries_per_second"}
-
-
 def _measured(run: Run, stratum: str) -> Raw:
     values: Any = run.metrics
     for name in () if stratum == "all" else ("strata", stratum):
         values = values.get(name) if isinstance(values, Mapping) else None
+    known = metrics.summarize([], list(run.rows.flags)).keys() - {"diversity", "seconds", "queries_per_second"}
     row: Raw = {}
     for name, value in values.items() if isinstance(values, Mapping) else ():
-        if name in _KNOWN:
+        if name in known:
             continue
         if name.endswith("_ci95"):
             low, high = value if _is_interval(value) else (None, None)

@@ -137,12 +137,12 @@ def _flipped(rows: Rows) -> Column:
 
 def _kept(rows: Rows) -> Column:
     """1 where the SUT is wrong and the judge keeps the label, whatever the other gates say; nan = not judged."""
-    return np.where(rows.flipped == 1, rows.label_kept, 0.0)
+    return np.where(rows.flipped == 1, rows.flags["label_kept"], 0.0)
 
 
 def _drifted(rows: Rows) -> Column:
     """1 where the SUT changed its mind and the judge too: the image shows another class; nan = not judged."""
-    return np.where(rows.flipped == 1, 1 - rows.label_kept, 0.0)
+    return np.where(rows.flipped == 1, 1 - rows.flags["label_kept"], 0.0)
 
 
 VALID, FLIPPED = "valid faults per source", "flips per source"

@@ -69,7 +69,7 @@ def queries(study: Study, first: Cell, second: Cell) -> Comparison | None:
 
 def share_of_flips(study: Study, first: Cell, second: Cell, gate: str) -> Comparison | None:
     """The share of flips that pass a gate: Newcombe's interval, Fisher's exact test. The flips are of other sources."""
-    a, b = (_flips_with(study.cells[cell], gate) for cell in (first, second))
+    a, b = (_flips_with(study.cells[cell], study.cells[cell].flags[gate]) for cell in (first, second))
     if not (len(a) and len(b)):
         return None
     counts = (int(a.sum()), len(a), int(b.sum()), len(b))
@@ -86,7 +86,7 @@ def share_of_flips(study: Study, first: Cell, second: Cell, gate: str) -> Compar
 
 def similarity(study: Study, first: Cell, second: Cell) -> Comparison | None:
     """SSIM of the flips to their sources: Mann-Whitney's rank-sum test."""
-    a, b = (_flips_with(study.cells[cell], "ssim") for cell in (first, second))
+    a, b = (_flips_with(study.cells[cell], study.cells[cell].ssim) for cell in (first, second))
     if not (len(a) and len(b)):
         return None
     effect = float(np.median(a) - np.median(b))
@@ -136,9 +136,9 @@ def fault_images(study: Study, cell: Cell, flag: str) -> np.ndarray:
     return np.stack(images) if images else np.empty((0, 1, 1, 1), dtype=np.uint8)
 
 
-def _flips_with(rows: Rows, column: str) -> Column:
+def _flips_with(rows: Rows, column: Column) -> Column:
     """A column of the flips, where it is known."""
-    values: Column = getattr(rows, column)[rows.flipped == 1]
+    values: Column = column[rows.flipped == 1]
     return values[~np.isnan(values)]
 
 

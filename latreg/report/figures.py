@@ -1,7 +1,8 @@
 """The figures of a study from its results, as matplotlib figures that are the same to the byte each time."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import Any, TypeVar
 
 import numpy as np
@@ -33,13 +34,9 @@ STYLE: Any = {
 # Okabe and Ito's colours, which people with colour blindness can tell apart; markers say the same again.
 LOOKS = {"sampling": ("#767676", "s"), "random": ("#D55E00", "o"), "mixing": ("#0072B2", "D"), "hunt": ("#009E73", "^")}
 _MORE = (("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X"))
-GATE_COLOURS = {"screened": "#E69F00", "in_distribution": "#56B4E9", "label_kept": "#009E73", "all_gates": "#000000"}
-GATE_NAMES = {
-    "screened": "similar to the source",
-    "in_distribution": "in distribution",
-    "label_kept": "label kept",
-    "all_gates": "all of them",
-}
+GATE_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442")  # in the gates' order
+ALL_GATES = "#000000"
+GATE_NAMES = {"screened": "similar to the source", "all_gates": "all of them"}  # others are called as they are
 
 
 def draw(results: Results) -> dict[str, Figure]:
@@ -69,8 +66,13 @@ AnyRow = TypeVar("AnyRow", CellRow, BudgetRow, ClassRow)
 
 
 def _of(table: Sequence[AnyRow], dataset: str) -> list[AnyRow]:
-    """The rows of a data set; of its cells all drawn sources."""
-    return [row for row in table if row.cell.dataset == dataset and getattr(row, "stratum", "all") == "all"]
+    """The rows of a data set."""
+    return [row for row in table if row.cell.dataset == dataset]
+
+
+def _cells(results: Results, dataset: str) -> list[CellRow]:
+    """The cells of a data set, with all their drawn sources."""
+    return [row for row in _of(results.cells, dataset) if row.stratum == "all"]
 
 
 def _panel(table: Sequence[AnyRow], center: str, series: str | None = None) -> list[AnyRow]:
@@ -169,7 +171,7 @@ def _key(figure: Figure, strategies: Sequence[str], more: Iterable[Line2D | Patc
 
 def _yield(results: Results, dataset: str) -> Figure | None:
     """Flips and valid faults per source against psi, for both centers."""
-    table = _of(results.cells, dataset)
+    table = _cells(results, dataset)
     if not table:
         return None
     places, strategies = _Truncations(table), _series_of(table)
@@ -201,7 +203,7 @@ def _share_y(panels: Iterable[Axes], percent: bool = True) -> None:
 
 def _cost(results: Results, dataset: str) -> Figure | None:
     """Sources and queries per valid fault."""
-    table = _of(results.cells, dataset)
+    table = _cells(results, dataset)
     if not any(row.numbers["valid_faults"] for row in table):
         return None
     places, strategies = _Truncations(table), _series_of(table)
@@ -276,18 +278,19 @@ def _curves(table: Sequence[BudgetRow]) -> list[list[BudgetRow]]:
 
 def _validity(results: Results, dataset: str) -> Figure | None:
     """Flips of each cell, and how many of them pass each gate."""
-    table = _of(results.cells, dataset)
+    table = _cells(results, dataset)
     if not any(row.numbers["flipped"] for row in table):
         return None
     places = _Truncations(table)
     strategies = _series_of([row for row in table if row.numbers["flipped"]])
-    gates = [gate for gate in GATE_COLOURS if any(row.numbers[gate] is not None for row in table)]
+    colours = dict(zip(results.gates, cycle(GATE_COLOURS), strict=False)) | {"all_gates": ALL_GATES}
+    colours = {gate: of for gate, of in colours.items() if any(row.numbers[gate] is not None for row in table)}
     figure, panels = _panels(len(strategies), 2, f"{dataset}: flips, and those of them that pass each gate", height=2.3)
     for row, strategy in enumerate(strategies):
         for column, center in enumerate(CENTERS):
             axes = panels[row, column]
             for found in _panel(table, center, strategy):
-                _bars(axes, found.numbers, places.place(found.cell), gates)
+                _bars(axes, found.numbers, places.place(found.cell), colours)
             _say_if_empty(axes, _panel(table, center, strategy))
             axes.set_title(f"{strategy}, {center} center")
             places.label(axes)
@@ -295,18 +298,18 @@ def _validity(results: Results, dataset: str) -> Figure | None:
         _share_y(panels[row])
     handles = [
         Patch(color="#D0D0D0", label="flips"),
-        *(Patch(color=GATE_COLOURS[g], label=GATE_NAMES[g]) for g in gates),
+        *(Patch(color=colours[gate], label=GATE_NAMES.get(gate, gate.replace("_", " "))) for gate in colours),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=5)
     return figure
 
 
-def _bars(axes: Axes, numbers: Numbers, place: float, gates: Sequence[str]) -> None:
+def _bars(axes: Axes, numbers: Numbers, place: float, colours: Mapping[str, str]) -> None:
     axes.bar(place, numbers["flipped"] / numbers["sources"], 0.86, color="#D0D0D0")
-    width = 0.76 / len(gates)
-    for number, gate in enumerate(gates):
+    width = 0.76 / len(colours)
+    for number, (gate, colour) in enumerate(colours.items()):
         height = (numbers[gate] or 0) / numbers["sources"]
-        axes.bar(place - 0.38 + (number + 0.5) * width, height, width * 0.9, color=GATE_COLOURS[gate])
+        axes.bar(place - 0.38 + (number + 0.5) * width, height, width * 0.9, color=colour)
 
 
 def _classes(results: Results, dataset: str) -> Figure | None:

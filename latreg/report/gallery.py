@@ -31,7 +31,7 @@ def gallery(study: Study) -> list[Pair]:
     for cells in _groups(study):
         taken: set[tuple[int, int]] = set()
         for valid, count in ((1, VALID), (0, INVALID)):
-            shown += _pictures(_candidates(study, cells, valid), count, taken)
+            shown += _pictures(_candidates(study, cells, valid), count, taken, study.flags)
     return shown
 
 
@@ -42,13 +42,15 @@ def _groups(study: Study) -> Iterator[list[Cell]]:
     yield from groups.values()
 
 
-def _pictures(found: Sequence[Candidate], count: int, taken: set[tuple[int, int]]) -> Iterator[Pair]:
+def _pictures(
+    found: Sequence[Candidate], count: int, taken: set[tuple[int, int]], flags: Sequence[str]
+) -> Iterator[Pair]:
     """Of each of so many groups the most central one whose source is not taken yet."""
     for members in _alike([record for _, record in found], count):
         shown = next((found[i] for i in members if _source(found[i]) not in taken), None)
         if shown is not None:
             taken.add(_source(shown))
-            yield _pair(*shown, alike=len(members), of=len(found))
+            yield _pair(*shown, flags, alike=len(members), of=len(found))
 
 
 def _source(candidate: Candidate) -> tuple[int, int]:
@@ -89,7 +91,7 @@ def _look(image: np.ndarray) -> Floats:
     return np.asarray(thumbnail, dtype=np.float64).ravel() / 255
 
 
-def _pair(cell: Cell, record: BoundaryRecord, alike: int, of: int) -> Pair:
+def _pair(cell: Cell, record: BoundaryRecord, flags: Sequence[str], alike: int, of: int) -> Pair:
     assert record.predicted is not None
     file = io.BytesIO()
     Image.fromarray(strips.strip(record)).save(file, format="PNG", optimize=True)
@@ -105,10 +107,8 @@ def _pair(cell: Cell, record: BoundaryRecord, alike: int, of: int) -> Pair:
         p_source=record.source_confidence,
         p_last=record.confidence(record.last_probabilities),
         p_first=record.confidence(record.first_probabilities),
-        ssim=record.ssim,
-        screened=record.screened,
-        in_distribution=record.in_distribution,
-        label_kept=record.label_kept,
+        ssim=record.column("ssim"),
+        flags={flag: record.column(flag) for flag in flags},
         valid_fault=record.valid_fault,
         png=base64.b64encode(file.getvalue()).decode(),
         alike=alike,

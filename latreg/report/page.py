@@ -1,7 +1,7 @@
 """One html page that holds everything, and opens without a network."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,13 @@ CAPTIONS = {
         "Flips by class of the source and answer of the SUT, summed over truncations; valid faults in brackets.",
     ),
 }
-COLUMNS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is shown
+FLIPS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is shown
     ("sources", "sources", "number"),
     ("accepted", "accepted_rate", "percent"),
     ("flipped, per source", "flipped_rate", "rate"),
-    ("similar, of flips", "screened_share", "percent"),
-    ("in distribution, of flips", "in_distribution_share", "percent"),
-    ("label kept, of flips", "label_kept_share", "rate"),
+)
+GATES = {"screened": ("similar", "percent"), "label_kept": ("label kept", "rate")}  # others by their names, in percent
+FAULTS: tuple[tuple[str, str, str], ...] = (
     ("valid faults", "valid_faults", "number"),
     ("valid, per source", "valid_rate", "rate"),
     ("sources per valid fault", "sources_per_valid_fault", "value"),
@@ -113,7 +113,7 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         tests=len(results.comparisons),
         best=digest.best(results),
         datasets=[_dataset(results, pictures, name) for name in results.study["datasets"]],
-        columns=_repetitions(results) + COLUMNS + _measured(results),
+        columns=(*_repetitions(results), *FLIPS, *_gates(results), *FAULTS, *_measured(results)),
     )
 
 
@@ -145,6 +145,13 @@ def _repetitions(results: Results) -> tuple[tuple[str, str, str], ...]:
     """Their number, where some cell pools several; older results do not tell it."""
     pooled = any((row.numbers.get("repetitions") or 1) > 1 for row in results.cells)
     return (("repetitions", "repetitions", "number"),) if pooled else ()
+
+
+def _gates(results: Results) -> Iterator[tuple[str, str, str]]:
+    """How many of the flips pass each gate."""
+    for gate in results.gates:
+        name, kind = GATES.get(gate, (gate.replace("_", " "), "percent"))
+        yield f"{name}, of flips", f"{gate}_share", kind
 
 
 def _measured(results: Results) -> tuple[tuple[str, str, str], ...]:

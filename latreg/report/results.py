@@ -45,6 +45,12 @@ class Results:
     claims: list[ClaimRow]
     gallery: list[Pair]
 
+    @property
+    def gates(self) -> list[str]:
+        """The gates of the runs: cells.csv has their columns between those of the flips and of all gates."""
+        names = list(self.cells[0].numbers) if self.cells else ["flipped", "all_gates"]
+        return names[names.index("flipped") + 1 : names.index("all_gates")]
+
 
 _JSON = ("study", "claims", "gallery")
 _NAMES = [field.name for field in fields(Results)]

@@ -174,9 +174,7 @@ class Pair:
     p_last: float | None
     p_first: float | None
     ssim: float | None
-    screened: bool | None
-    in_distribution: bool | None
-    label_kept: bool | None
+    flags: Mapping[str, bool | None]  # of the gates
     valid_fault: bool
     png: str = field(repr=False)  # base64
     alike: int  # it stands for so many ..
@@ -186,11 +184,15 @@ class Pair:
         """As columns."""
         cell = asdict(self.cell)
         names = ("dataset", "strategy", "truncation", "psi", "source_psi", "center", "variant")
-        row = {column.name: getattr(self, column.name) for column in fields(self)[1:]}
+        row: Raw = {}
+        for column in fields(self)[1:]:
+            row |= self.flags if column.name == "flags" else {column.name: getattr(self, column.name)}
         return {name: row.get(name, cell.get(name)) for name in names} | row
 
     @classmethod
     def read(cls, raw: Raw) -> Self:
         """From columns."""
         psi = {"none": 1.0, "fixed": raw["source_psi"]}.get(raw["truncation"])
-        return cls(cell=_cell_of(raw | {"psi": psi}), **{column.name: raw[column.name] for column in fields(cls)[1:]})
+        names = [column.name for column in fields(cls)[1:] if column.name != "flags"]
+        flags = {name: flag for name, flag in raw.items() if name not in (*names, *_CELL)}
+        return cls(cell=_cell_of(raw | {"psi": psi}), flags=flags, **{name: raw[name] for name in names})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from latreg.config import purpose_in
 from latreg.errors import LatregError
-from latreg.interfaces import CHOSEN_FROM, BoundaryRecord
+from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, flags_of
 from latreg.names import check_name
 from latreg.report.results import CHOSEN
 from latreg.runs import records
@@ -45,16 +45,20 @@ class Rows:
     last_margin: Column
     first_margin: Column
     ssim: Column
-    screened: Column
-    in_distribution: Column
-    label_kept: Column
+    flags: Mapping[str, Column]  # of the gates, by their names
 
     def __len__(self) -> int:
         return len(self.label)
 
     def where(self, index: NDArray[Any]) -> Self:
         """The rows that a mask or an array of positions names."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        flags = {name: column[index] for name, column in self.flags.items()}
+        return replace(self, flags=flags, **{name: getattr(self, name)[index] for name in _COLUMNS})
+
+    def with_flags(self, names: Sequence[str]) -> Self:
+        """With exactly these flags; one that no gate of the run raised is nan."""
+        unknown = np.full(len(self), np.nan)
+        return replace(self, flags={name: self.flags.get(name, unknown) for name in names})
 
     def sources(self) -> list[tuple[int, int]]:
         """Class and z_seed of each row."""
@@ -70,7 +74,8 @@ class Rows:
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """All rows of several, in their order."""
-        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+        flags = {name: np.concatenate([part.flags[name] for part in parts]) for name in parts[0].flags}
+        return cls(flags=flags, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
 
 
 def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
@@ -79,7 +84,8 @@ def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
     return mask | (stratum == "all")
 
 
-_READ = [f.name for f in fields(Rows) if f.name not in ("run", "row", "confident", "chosen")]
+_COLUMNS = [f.name for f in fields(Rows) if f.name != "flags"]
+_READ = [name for name in _COLUMNS if name not in ("run", "row", "confident", "chosen")]
 
 
 def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
@@ -88,14 +94,16 @@ def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
     Raises:
         LatregError: the records are missing, damaged or of another version.
     """
-    table = records.read_columns(run_dir, [*_READ, "stratum"])
-    columns = {name: table.column(name).cast(pa.float64()).to_numpy() for name in _READ}
+    flags = flags_of(records.measured_columns(run_dir))
+    table = records.read_columns(run_dir, [*_READ, *flags, "stratum"])
+    columns = {name: table.column(name).cast(pa.float64()).to_numpy() for name in (*_READ, *flags)}
     stratum = np.array(table.column("stratum").to_pylist(), dtype=object)
     n = len(stratum)
     confident = (stratum == "confident").astype(float)
     chosen = (columns["z_seed"] >= first_z_seed + CHOSEN_FROM).astype(float)
     places = {"run": np.full(n, float(number)), "row": np.arange(n, dtype=float)}
-    return Rows(**places, confident=confident, chosen=chosen, **columns)
+    raised = {flag: columns.pop(flag) for flag in flags}
+    return Rows(**places, confident=confident, chosen=chosen, flags=raised, **columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +133,11 @@ class Study:
     cells: Mapping[Cell, Rows]  # of drawn sources
     chosen: Mapping[Cell, Rows]  # of chosen ones
     notes: Sequence[str]
+
+    @property
+    def flags(self) -> list[str]:
+        """Of the gates of all runs."""
+        return list(self.runs[0].rows.flags)
 
     def repetitions(self, cell: Cell) -> list[int]:
         """The run_seeds of a cell's runs."""
@@ -159,7 +172,8 @@ def read_study(paths: Sequence[Path]) -> Study:
     if not runs:
         reasons = " ".join(notes).replace("Left out: ", "") or "there are no runs at all"
         raise LatregError(f"expected finished searches in {_listed(paths)}, but {reasons}")
-    runs = _with_variants(runs)
+    flags = list(dict.fromkeys(name for run in runs for name in run.rows.flags))
+    runs = _with_variants([replace(run, rows=run.rows.with_flags(flags)) for run in runs])
     notes += _uneven(runs)
     ordered = sorted({run.cell for run in runs}, key=lambda cell: cell.order)
     found = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}

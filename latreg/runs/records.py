@@ -2,17 +2,17 @@
 
     datasets.load_dataset("<run folder>/records")
 
-The columns and their types are those of `BoundaryRecord`, so a column of nothing but None keeps its type. Images are
-PNG bytes: mode L for one channel, RGB for three.
+The columns and their types are those of `BoundaryRecord`, and behind them those of the run's gates, so a column of
+nothing but None keeps its type. Images are PNG bytes: mode L for one channel, RGB for three.
 """
 
-import dataclasses
 import io
 import json
 import logging
 import re
 import types
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -24,7 +24,7 @@ from PIL import Image
 
 from latreg.data.raster import opened
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord, Source
+from latreg.interfaces import BoundaryRecord, Columns, Source
 from latreg.runs.files import replacing, writing
 
 log = logging.getLogger(__name__)
@@ -47,16 +47,22 @@ _SCALARS: dict[Any, tuple[pa.DataType, str]] = {
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # the layout of datasets.Image
 
 
-def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord]) -> Path:
+def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], measured: Columns) -> Path:
     """Write records/part-<index>.parquet below the run's folder, whole or not at all.
 
     A part of that index is replaced. No records are allowed: the part then has columns and no rows.
+
+    Args:
+        run_dir: the run's folder.
+        index: of the part.
+        records: its rows.
+        measured: what the gates of the run measure, the same for all its parts.
 
     Raises:
         LatregError: the disk is full, or the folder cannot be written.
     """
     path = run_dir / "records" / f"part-{index:05d}.parquet"
-    table = pa.Table.from_pylist([_to_row(record) for record in records], schema=SCHEMA)
+    table = pa.Table.from_pylist([_to_row(record) for record in records], schema=schema_of(measured))
     with replacing(path) as file:
         pq.write_table(table, file, write_page_checksum=True)
     return path
@@ -139,13 +145,27 @@ def read_part(path: Path, shape: Shape | None = None) -> list[BoundaryRecord]:
     return _from_rows(_read_table(path), path, shape)
 
 
+def measured_columns(run_dir: Path) -> Columns:
+    """What the gates of a run measured: the columns behind those of `BoundaryRecord`.
+
+    Raises:
+        LatregError: there are no parts, or the first is damaged or of another version.
+    """
+    path = _some_parts(run_dir)[0]
+    with _opened(path) as file:
+        return _measured(file.schema_arrow)
+
+
 def read_columns(run_dir: Path, names: Sequence[str] | None = None) -> pa.Table:
     """Some columns (None = all) of all rows of a run, in the order in which they were written; images are PNG bytes.
 
     Raises:
-        LatregError: there are no parts, or one is damaged or of another version.
+        LatregError: there are no parts, one is damaged or of another version, or they have different columns.
     """
-    return pa.concat_tables([_read_table(path, names) for path in _some_parts(run_dir)])
+    try:
+        return pa.concat_tables([_read_table(path, names) for path in _some_parts(run_dir)])
+    except pa.ArrowInvalid as error:
+        raise LatregError(f"expected the same columns in all parts of {run_dir}, but: {error}") from error
 
 
 def read_rows(run_dir: Path, numbers: Sequence[int], shape: Shape | None = None) -> list[BoundaryRecord]:
@@ -162,19 +182,32 @@ _UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, Me
 
 def _read_table(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     """The columns of one part, None = all."""
+    with _opened(path) as file:
+        return _only_png(file.read(names), path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """One part, to be read.
+
+    Raises:
+        LatregError: it cannot be read, or has columns of another version.
+    """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             if rows > MAX_ROWS:
                 raise LatregError(f"a part of records must have at most {MAX_ROWS} rows, got {rows} in {path}")
-            if schema.equals(SCHEMA) and _version(schema) == str(VERSION):
-                return _only_png(file.read(names), path)
+            expected = schema_of(_measured(schema))
+            # the metadata name the columns again, which tells a damaged name from that of a gate
+            if not schema.equals(expected) or schema.metadata != expected.metadata:
+                raise LatregError(
+                    f"expected records of version {VERSION} and their columns in {path}, got version "
+                    f"{_version(schema)} with {len(schema)} columns"
+                )
+            yield file
     except _UNREADABLE as error:
         raise LatregError(f"expected a part of records in {path}, but it cannot be read: {error}") from error
-    raise LatregError(
-        f"expected records of version {VERSION} and their columns in {path}, got version {_version(schema)} "
-        f"with {len(schema)} columns"
-    )
 
 
 def _only_png(table: pa.Table, path: Path) -> pa.Table:
@@ -215,12 +248,13 @@ def _column_type(annotation: Any) -> tuple[pa.DataType, dict[str, Any]]:
     return scalar, {"dtype": name, "_type": "Value"}
 
 
-def _build_schema() -> pa.Schema:
+def schema_of(measured: Columns) -> pa.Schema:
+    """The columns of a part, with those that the gates of its run measure."""
     fields, features = [], {}
-    for name, annotation in get_type_hints(BoundaryRecord).items():
+    for name, annotation in {**_FIELDS, **{name: kind | None for name, kind in measured.items()}}.items():
         inner, nullable = _strip_none(annotation)
         arrow_type, features[name] = _column_type(inner)
-        nullable = nullable or arrow_type == _IMAGE  # `datasets` takes a column that may not be null for a mere struct
+        nullable |= arrow_type == _IMAGE  # `datasets` takes a column that may not be null for a mere struct
         fields.append(pa.field(name, arrow_type, nullable=nullable))
     metadata = {
         _VERSION_KEY: str(VERSION).encode(),
@@ -229,15 +263,21 @@ def _build_schema() -> pa.Schema:
     return pa.schema(fields, metadata=metadata)
 
 
-SCHEMA = _build_schema()
-_IMAGES = [field.name for field in SCHEMA if field.type == _IMAGE]
+def _measured(schema: pa.Schema) -> Columns:
+    """The columns of a part that are no fields of a record; those of types that gates cannot measure are left out."""
+    kinds = {kind: python for python, (kind, _) in _SCALARS.items() if python is not str}
+    return {field.name: kinds[field.type] for field in schema if field.name not in _FIELDS and field.type in kinds}
+
+
+_FIELDS = {name: of for name, of in get_type_hints(BoundaryRecord).items() if name != "measured"}
+_IMAGES = [name for name, of in _FIELDS.items() if _strip_none(of)[0] is np.ndarray]
 
 
 # ---- rows
 
 
 def _to_row(record: BoundaryRecord) -> dict[str, Any]:
-    row = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    row = {**{name: getattr(record, name) for name in _FIELDS}, **record.measured}
     return _convert_images(row, lambda image: {"bytes": encode_png(image), "path": None})
 
 
@@ -250,8 +290,11 @@ def _from_rows(table: pa.Table, path: Path, shape: Shape | None) -> list[Boundar
 
 
 def _from_row(row: dict[str, Any], path: Path, shape: Shape | None) -> BoundaryRecord:
-    name = f"an image of class {row['label']}, z_seed {row['z_seed']} in {path}"
-    record = BoundaryRecord(**_convert_images(row, lambda cell: _decode(cell["bytes"], name, shape)))
+    image = f"an image of class {row['label']}, z_seed {row['z_seed']} in {path}"
+    measured = {name: value for name, value in row.items() if name not in _FIELDS and row["flipped"]}
+    own = {name: row[name] for name in _FIELDS}
+    own = _convert_images(own, lambda cell: _decode(cell["bytes"], image, shape))
+    record = BoundaryRecord(**own, measured=measured)
     if problem := _problem(record):
         raise LatregError(f"expected records of a search in {path}, but a row has {problem}")
     return record

@@ -61,7 +61,8 @@ def caption(record: BoundaryRecord, class_names: Sequence[str] = ()) -> list[str
         record: of the strip.
         class_names: one for each class; () = classes are shown as numbers.
     """
-    validity = "valid" if record.valid_fault else "label lost" if record.label_kept is False else "not valid"
+    lost = record.measured.get("label_kept") is False
+    validity = "valid" if record.valid_fault else "label lost" if lost else "not valid"
     label, answer = (class_names[c] if class_names and c is not None else c for c in (record.label, record.predicted))
     return [f"{label} -> {answer}   {validity}", f"p({label}) {_probabilities(record)}", *_coordinates(record)]
 
@@ -79,7 +80,8 @@ def _probabilities(record: BoundaryRecord) -> str:
 
 
 def _rank(record: BoundaryRecord) -> tuple[bool, float, int, int]:
-    return not record.valid_fault, -(record.ssim if record.ssim is not None else -1.0), record.label, record.z_seed
+    similarity = record.measured.get("ssim")
+    return not record.valid_fault, -(-1.0 if similarity is None else similarity), record.label, record.z_seed
 
 
 def _difference(source: np.ndarray, image: np.ndarray) -> np.ndarray:

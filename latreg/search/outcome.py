@@ -79,14 +79,7 @@ def _pair_fields(search: SourceSearch) -> dict[str, Any]:
         "first_margin": first.margin,
         "first_probabilities": _floats(first.probabilities),
         "first_image": first.image,
-        "ssim": verdict.ssim,
-        "l2_rel": verdict.l2_rel,
-        "lpips": verdict.lpips,
-        "vae_error": verdict.vae_error,
-        "judge_votes": verdict.judge_votes,
-        "screened": verdict.screened,
-        "in_distribution": verdict.in_distribution,
-        "label_kept": verdict.label_kept,
+        "measured": verdict.measured,
     }
     if last is not None:
         fields |= {

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
 
+from latreg.interfaces import flags_of
 from latreg.runs.cell import Cell
 from latreg.runs.folder import flatten
 from latreg.tracking.link import Link
@@ -21,18 +22,16 @@ if TYPE_CHECKING:
     from wandb import Run
 
     from latreg.config import TrackingConfig
-    from latreg.interfaces import BoundaryRecord
+    from latreg.interfaces import BoundaryRecord, Columns
 
-# One row per source: the strip, then these fields of its record.
+# One row per source: the strip, then these fields of its record, what the gates measured, and its queries.
 # fmt: off
 COLUMNS = (
     "label", "z_seed", "source_psi", "stratum", "accepted", "rejected_because", "source_confidence", "source_margin",
     "flipped", "valid_fault", "predicted", "rival", "partner_z_seed", "layers", "psi_first", "alpha_first", "bracket",
-    "last_margin", "first_margin", "ssim", "l2_rel", "lpips", "vae_error", "judge_votes",
-    "screened", "in_distribution", "label_kept", "queries",
+    "last_margin", "first_margin",
 )
 # fmt: on
-_VERDICTS = ("screened", "in_distribution", "label_kept")  # None where there is no model to raise it: then not counted
 
 
 class Tracker:
@@ -45,6 +44,7 @@ class Tracker:
         config: the resolved configuration of the job, as plain containers.
         run_dir: the run's folder; the records are expected in its `records` folder when `finish` is called.
         group: name of the experiment; its jobs are shown together.
+        measured: what the gates of the run measure.
         found: records of an interrupted run that is resumed, so that the curves go on where they were.
 
     Raises:
@@ -58,9 +58,12 @@ class Tracker:
         run_dir: Path,
         group: str,
         *,
+        measured: Columns,
         found: Iterable[BoundaryRecord] = (),
     ) -> None:
         self._run_dir = Path(run_dir)
+        self._columns = (*COLUMNS, *measured, "queries")
+        self._flags = flags_of(measured)
         self._rows = _Rows(tracking.table_rows)
         self._totals = Counter[str]()
         self._points: list[dict[str, int]] = []
@@ -86,14 +89,15 @@ class Tracker:
     def _add(self, record: BoundaryRecord) -> None:
         self._rows.add(record)
         self._psis.append(record.source_psi)
-        verdicts = {name: getattr(record, name) for name in _VERDICTS}
+        passed = {flag: record.measured.get(flag) for flag in self._flags}
         self._totals.update(
             queries=record.queries,
             sources=1,
             accepted=record.accepted,
             flipped=record.flipped,
             valid_faults=record.valid_fault,
-            **{name: verdict for name, verdict in verdicts.items() if verdict is not None},
+            # None where there is no model to say so: then it is not counted
+            **{flag: int(value) for flag, value in passed.items() if value is not None},
         )
 
     def finish(self, metrics: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
@@ -121,9 +125,9 @@ class Tracker:
 
         from latreg.runs.strips import strip
 
-        table = wandb.Table(columns=["strip", *COLUMNS])
+        table = wandb.Table(columns=["strip", *self._columns])
         for record in self._rows:
-            table.add_data(wandb.Image(strip(record)), *(_cell(getattr(record, name)) for name in COLUMNS))
+            table.add_data(wandb.Image(strip(record)), *(_cell(record.column(name)) for name in self._columns))
         run.log({"boundary": table})
 
 

@@ -1,34 +1,45 @@
-"""The gates that a fault must pass to be a valid one, applied to the 8-bit images that are saved."""
+"""All gates of a run, applied to the 8-bit images that are saved."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import torch
+from hydra.utils import get_class
 from torch import Tensor
 
 from latreg.config import ValidityConfig
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
-from latreg.interfaces import Appraisal, Verdict
-from latreg.validity.judge import Judge, count_votes, label_kept
-from latreg.validity.perceptual import PerceptualDistance
-from latreg.validity.similarity import relative_l2, ssim
+from latreg.interfaces import Appraisal, BoundaryRecord, Columns, Value, Verdict, flags_of
+from latreg.validity.gate import All, Gate, Pairs
+from latreg.validity.in_distribution import InDistribution
+from latreg.validity.judge import Judge
+from latreg.validity.label_kept import LabelKept
+from latreg.validity.perceptual import Lpips, PerceptualDistance
+from latreg.validity.screened import Screened
 from latreg.validity.vae import ValidityModel
 
-GATES = ("screened", "in_distribution", "label_kept")
+Settings = Mapping[str, Any]
+MODELS = ("judge", "vae", "lpips")  # that a gate may need
 
 
 class Gates:
-    """All measurements of a candidate image, and which of the configured gates it passes.
+    """Measures candidate images by all gates, and says which of them pass those that `validity.gates` names.
 
     A verdict's `valid` speaks of the gates alone: a valid fault is a *wrong answer of the SUT* on an image that passes
     them. With no gates configured every image is valid, as in work that counts misclassification alone.
+
+    Attributes:
+        columns: of a record, those of all gates: first the numbers, then the flags.
     """
 
     def __init__(
         self,
         config: ValidityConfig,
-        judge: Judge | None,
+        judge: Judge | None = None,
         vae: ValidityModel | None = None,
         lpips: PerceptualDistance | None = None,
     ) -> None:
@@ -36,80 +47,122 @@ class Gates:
 
         Args:
             config: names and thresholds of the gates.
-            judge: the ensemble behind `label_kept`; None = not measured.
-            vae: the model behind `in_distribution`; None = not measured.
+            judge: the ensemble, None = there is none.
+            vae: the model of the training images, None = there is none.
             lpips: a distance that is measured and no gate; None = not measured.
 
         Raises:
-            LatregError: an unknown gate, a gate whose model is not there, or a threshold that cannot be met.
+            LatregError: an unknown gate, a gate whose model is not there, or a setting that cannot be met.
         """
-        unknown = [name for name in config.gates if name not in GATES]
-        if unknown:
-            raise LatregError(f"validity.gates must be of {', '.join(GATES)}, got {', '.join(unknown)}")
-        for gate, setting, model in (("in_distribution", "vae", vae), ("label_kept", "judge", judge)):
-            if gate in config.gates and model is None:
+        configured = configured_gates(config)
+        self.columns = _all_columns(configured)
+        known = flags_of(self.columns)
+        if unknown := [name for name in config.gates if name not in known]:
+            raise LatregError(f"validity.gates must be of {', '.join(known)}, got {', '.join(unknown)}")
+        models = dict(zip(MODELS, (judge, vae, lpips), strict=True))
+        self._gates: dict[str, Gate] = {}
+        for kind, settings in configured.items():
+            model = {} if kind.needs is None else {kind.needs: models[kind.needs]}
+            if None not in model.values():
+                make: Callable[..., Gate] = kind
+                self._gates[kind.name] = make(**settings, **model)
+            elif kind.name in config.gates:
                 raise LatregError(
-                    f"the gate {gate} needs validity.{setting}, but there is none; take it out of "
+                    f"the gate {kind.name} needs validity.{kind.needs}, but there is none; take it out of "
                     f"validity.gates, which is [{', '.join(config.gates)}]"
                 )
-        if not -1 <= config.min_ssim <= 1:
-            raise LatregError(f"validity.min_ssim must lie in [-1, 1], got {config.min_ssim}")
-        if not config.max_l2_rel >= 0:
-            raise LatregError(f"validity.max_l2_rel must be at least 0, got {config.max_l2_rel}")
-        if not 0 <= config.min_judge_confidence <= 1:
-            raise LatregError(f"validity.min_judge_confidence must lie in [0, 1], got {config.min_judge_confidence}")
-        self.config = config
-        self.judge = judge
-        self.vae = vae
-        self.lpips = lpips
+        self._required = All(*(self._gates[name] for name in config.gates))
 
     def appraise(self, pairs: Sequence[Appraisal]) -> list[Verdict]:
         """The verdict on each candidate, against its source. It depends on that pair's images and label only."""
         if not pairs:
             return []
-        sources = _images([pair.source.image for pair in pairs])
-        candidates = _images([pair.candidate.image for pair in pairs])
-        labels = torch.tensor([pair.source.label for pair in pairs])
-        columns = (
-            ssim(sources, candidates).tolist(),
-            relative_l2(sources, candidates).tolist(),
-            self.lpips(sources, candidates).tolist() if self.lpips else [None] * len(pairs),
-            *self._judged(candidates, labels),
-            self.vae.errors(candidates).tolist() if self.vae else [None] * len(pairs),
+        tensors = Pairs(
+            _images([pair.source.image for pair in pairs]),
+            _images([pair.candidate.image for pair in pairs]),
+            torch.tensor([pair.source.label for pair in pairs]),
         )
-        return [self._verdict(*row) for row in zip(*columns, strict=True)]
+        columns: dict[str, list[Value]] = {name: [None] * len(pairs) for name in self.columns}
+        for gate in self._gates.values():
+            columns |= {name: values.tolist() for name, values in _measure(gate, tensors).items()}
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        return [Verdict(self._required.passes(row), row) for row in rows]
 
-    def _judged(self, candidates: Tensor, labels: Tensor) -> tuple[list[int | None], list[bool | None]]:
-        """Votes, and whether the label is kept."""
-        if self.judge is None:
-            return [None] * len(labels), [None] * len(labels)
-        opinions = self.judge.opinions(candidates)
-        kept = label_kept(opinions, labels, self.config.min_judge_confidence)
-        return count_votes(opinions, labels).tolist(), kept.tolist()
 
-    def _verdict(
-        self,
-        similarity: float,
-        l2_rel: float,
-        lpips: float | None,
-        votes: int | None,
-        kept: bool | None,
-        vae_error: float | None,
-    ) -> Verdict:
-        screened = similarity >= self.config.min_ssim and l2_rel <= self.config.max_l2_rel
-        known = None if self.vae is None or vae_error is None else vae_error <= self.vae.threshold
-        passed = {"screened": screened, "in_distribution": known, "label_kept": kept}
-        return Verdict(
-            ssim=similarity,
-            l2_rel=l2_rel,
-            lpips=lpips,
-            judge_votes=votes,
-            label_kept=kept,
-            screened=screened,
-            vae_error=vae_error,
-            in_distribution=known,
-            valid=all(passed[name] is True for name in self.config.gates),
+def configured_gates(config: ValidityConfig) -> dict[type[Gate], Settings]:
+    """The gates that there are with the settings of each, in the order of their columns.
+
+    Raises:
+        LatregError: one of `validity.more_gates` is no gate, or not one that takes its settings.
+    """
+    shipped: dict[type[Gate], Settings] = {
+        Screened: {"min_ssim": config.min_ssim, "max_l2_rel": config.max_l2_rel},
+        Lpips: {},
+        InDistribution: {},
+        LabelKept: {"min_confidence": config.min_judge_confidence},
+    }
+    return shipped | dict(_find(name, settings) for name, settings in config.more_gates.items())
+
+
+def _find(name: str, settings: Settings) -> tuple[type[Gate], Settings]:
+    """The class that `_target_` names, and the other settings, which are its arguments."""
+    target = settings.get("_target_")
+    arguments = {key: value for key, value in settings.items() if key != "_target_"}
+    try:
+        kind = get_class(str(target))
+        model = [kind.needs] if issubclass(kind, Gate) and kind.needs else []
+        inspect.signature(kind).bind(**arguments, **dict.fromkeys(model))
+    except Exception as error:  # of whatever the module raises where it is imported
+        raise LatregError(
+            f"validity.more_gates.{name}._target_ must be the import path of a gate that takes "
+            f"{', '.join(arguments) or 'no settings'}, got {target}: {error}"
+        ) from error
+    if not issubclass(kind, Gate) or kind.name != name or kind.needs not in (None, *MODELS):
+        raise LatregError(
+            f"validity.more_gates.{name} must be a latreg.validity.gate.Gate with the name {name} and a model of "
+            f"{', '.join(MODELS)} that it needs, or None, got {target}"
         )
+    return kind, arguments
+
+
+def _all_columns(kinds: Iterable[type[Gate]]) -> Columns:
+    """The columns of all gates, first the numbers and then the flags.
+
+    Raises:
+        LatregError: a column has no type that records know, is there twice, or is a flag under another name.
+    """
+    columns: dict[str, type[bool | int | float]] = {}
+    taken = {field.name for field in fields(BoundaryRecord)}
+    for kind in kinds:
+        for name, of in kind.columns.items():
+            if name in taken or of not in (bool, int, float) or (of is bool and name != kind.name):
+                raise LatregError(
+                    f"the gate {kind.name} must have numbers (int, float) and a bool of its own name as columns that "
+                    f"records have not got yet, got {name}: {of}"
+                )
+            taken.add(name)
+            columns[name] = of
+    return dict(sorted(columns.items(), key=lambda column: column[1] is bool))
+
+
+def _measure(gate: Gate, pairs: Pairs) -> Mapping[str, Tensor]:
+    """Its columns.
+
+    Raises:
+        LatregError: they are not those that it has, or of another type or length.
+    """
+    measured = gate.measure(pairs)
+    wanted = {name: (kind, (len(pairs.labels),)) for name, kind in gate.columns.items()}
+    found = {name: (_kind(values), tuple(values.shape)) for name, values in measured.items()}
+    if found != wanted:
+        raise LatregError(f"the gate {gate.name} must measure types and shapes {wanted}, got {found}")
+    return measured
+
+
+def _kind(values: Tensor) -> type[bool | int | float]:
+    if values.dtype == torch.bool:
+        return bool
+    return float if values.is_floating_point() else int
 
 
 def _images(images: Sequence[np.ndarray]) -> Tensor:

@@ -4,6 +4,8 @@ Needs the extra `lpips`, a torchvision that can be imported, and the ImageNet we
 """
 
 import warnings
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,8 @@ from torch import Tensor
 
 from latreg.compute.batches import in_batches
 from latreg.errors import LatregError
+from latreg.interfaces import Columns
+from latreg.validity.gate import Gate, Pairs
 
 NETS = ("alex", "squeeze")
 SIDE = 64  # pixels of the patches that LPIPS was trained on; smaller images are enlarged to it
@@ -71,3 +75,17 @@ class PerceptualDistance:
             self._normalize(m) * (w / (m.shape[2] * m.shape[3])).sqrt() for m, w in zip(maps, weights, strict=True)
         ]
         return torch.cat([m.flatten(1) for m in scaled], dim=1)
+
+
+class Lpips(Gate):
+    """The distance to the source: measured, and no gate."""
+
+    name = "lpips"
+    columns: ClassVar[Columns] = {"lpips": float}
+    needs = "lpips"
+
+    def __init__(self, lpips: PerceptualDistance) -> None:
+        self.distance = lpips
+
+    def measure(self, pairs: Pairs) -> Mapping[str, Tensor]:
+        return {"lpips": self.distance(pairs.sources, pairs.candidates)}

@@ -12,7 +12,7 @@ from latreg.dashboard.__main__ import main
 from latreg.jobs.scoring import JUDGED
 from latreg.measures import metrics
 from latreg.tracking import Tracker
-from tests.helpers.example_records import pair, record
+from tests.helpers.example_records import FLAGS, MEASURED, pair, record
 from tests.helpers.wandb_server import ENTITY, KEY, PROJECT, forget_user, serving
 
 # python -m latreg.dashboard latreg --print > tests/dashboard.json
@@ -53,11 +53,11 @@ def logged_keys(run_dir):
         pair(z_seed=1, in_distribution=False),
     ]
     (run_dir / "records").mkdir(parents=True)
-    with Tracker(TrackingConfig(mode="offline"), config, run_dir, "exp") as tracker:
+    with Tracker(TrackingConfig(mode="offline"), config, run_dir, "exp", measured=MEASURED) as tracker:
         for source in found:
             tracker.log_record(source)
         variety = dict.fromkeys(JUDGED, 1)  # measured only where there is a judge
-        tracker.finish(metrics.summarize(found, seconds=1.0) | variety, {})
+        tracker.finish(metrics.summarize(found, FLAGS, seconds=1.0) | variety, {})
     (file,) = run_dir.glob("wandb/*run-*/*.wandb")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

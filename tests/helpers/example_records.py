@@ -2,7 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from latreg.interfaces import BoundaryRecord
+from latreg.config import ValidityConfig
+from latreg.interfaces import BoundaryRecord, flags_of
+from latreg.validity.gates import Gates
+
+MEASURED = Gates(ValidityConfig(gates=[])).columns  # by the shipped gates
+FLAGS = flags_of(MEASURED)
 
 
 def image(seed, channels=1):
@@ -38,11 +43,12 @@ def record(channels=1, **values):
         flipped=False,
         valid_fault=False,
     )
-    return replace(plain, **values)
+    return change(plain, **values)
 
 
 def pair(channels=1, **values):
     """A source with a boundary pair that is a valid fault, with the given fields changed."""
+    measured = {"ssim": 0.99, "l2_rel": 0.1, "judge_votes": 3, "screened": True, "label_kept": True}
     found = record(
         channels,
         flipped=True,
@@ -62,10 +68,12 @@ def pair(channels=1, **values):
         first_probabilities=[0.02, 0.39, 0.59],
         last_image=image(1, channels),
         first_image=image(2, channels),
-        ssim=0.99,
-        l2_rel=0.1,
-        judge_votes=3,
-        screened=True,
-        label_kept=True,
+        measured=dict.fromkeys(MEASURED) | measured,
     )
-    return replace(found, **values)
+    return change(found, **values)
+
+
+def change(found, **values):
+    """The record with other values of its fields and of what was measured."""
+    measured = {**found.measured, **{name: values.pop(name) for name in MEASURED if name in values}}
+    return replace(found, **{"measured": measured, **values})

@@ -5,14 +5,15 @@ import struct
 import zlib
 from io import BytesIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
 from latreg.config import conf_dir, register
-from latreg.runs.records import SCHEMA, write_part
-from tests.helpers.example_records import pair
+from latreg.runs.records import write_part
+from tests.helpers.example_records import MEASURED, pair
 
 EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
 %%BoundingBox: 0 0 32 32
@@ -55,16 +56,15 @@ def make_run(folder, rows=None, *overrides):
     status = {"state": "done", "seconds": 1.0, "weights": {"sut": "s" * 64}, "versions": {"latreg": "0"}}
     (folder / "status.json").write_text(json.dumps(status))
     (folder / "metrics.json").write_text(json.dumps({"seconds": 1.0}))
-    write_part(folder, 0, rows or [pair(label=label, z_seed=0, predicted=2) for label in (0, 1)])
+    write_part(folder, 0, rows or [pair(label=label, z_seed=0, predicted=2) for label in (0, 1)], MEASURED)
     return folder
 
 
 def change_rows(run, **values):
     """Give columns of all records of a run other values; images are given as bytes."""
     path = run / "records" / "part-00000.parquet"
+    schema = pq.read_schema(path)
     rows = pq.read_table(path).to_pylist()
     for row in rows:
         row.update({k: {"bytes": v, "path": None} if isinstance(v, bytes) else v for k, v in values.items()})
-    import pyarrow as pa
-
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path, write_page_checksum=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, write_page_checksum=True)

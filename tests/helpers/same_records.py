@@ -19,7 +19,11 @@ def assert_same(found, expected):
     assert [(record.label, record.z_seed) for record in found] == [(r.label, r.z_seed) for r in expected]
     for a, b in zip(found, expected, strict=True):
         for field in dataclasses.fields(BoundaryRecord):
-            assert_close(getattr(a, field.name), getattr(b, field.name), f"{field.name} of {(b.label, b.z_seed)}")
+            if field.name != "measured":
+                assert_close(getattr(a, field.name), getattr(b, field.name), f"{field.name} of {(b.label, b.z_seed)}")
+        assert a.measured.keys() == b.measured.keys()
+        for name, value in b.measured.items():
+            assert_close(a.measured[name], value, f"{name} of {(b.label, b.z_seed)}")
 
 
 def assert_close(a, b, what):

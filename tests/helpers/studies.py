@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from latreg.measures.metrics import summarize
 from latreg.report.runs import read_study
 from latreg.runs.records import write_part
-from tests.helpers.example_records import image, pair, record
+from tests.helpers.example_records import FLAGS, MEASURED, image, pair, record
 
 CLASSES = ["a", "b", "c"]
 
@@ -63,8 +63,8 @@ def make_run(folder, records, strategy="mixing", truncation="none", center="glob
     OmegaConf.save(config, folder / "config.yaml")
     status = {"state": "done", "seconds": 2.0, "weights": {"sut": "s" * 64}, "versions": {"latreg": "0"}} | changes
     (folder / "status.json").write_text(json.dumps(status))
-    (folder / "metrics.json").write_text(json.dumps(summarize(records, seconds=2.0)))
-    write_part(folder, 0, records)
+    (folder / "metrics.json").write_text(json.dumps(summarize(records, FLAGS, seconds=2.0)))
+    write_part(folder, 0, records, MEASURED)
     return folder
 
 

@@ -1,5 +1,7 @@
 """A linear generator and a linear SUT, small enough that the boundary between two classes can be solved for."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -55,23 +57,12 @@ class LinearSUT:
 class ScriptedAppraiser:
     """Verdicts without a judge: everything is valid unless told otherwise."""
 
+    columns: ClassVar = {"ssim": float, "screened": bool, "label_kept": bool}
+
     def __init__(self, valid: bool = True, screened: bool = True) -> None:
         self.valid, self.screened = valid, screened
         self.asked: list[Appraisal] = []
 
     def __call__(self, pairs: list[Appraisal]) -> list[Verdict]:
         self.asked += pairs
-        return [
-            Verdict(
-                ssim=1.0,
-                l2_rel=0.0,
-                lpips=None,
-                judge_votes=3,
-                label_kept=self.valid,
-                screened=self.screened,
-                vae_error=None,
-                in_distribution=None,
-                valid=self.valid,
-            )
-            for _ in pairs
-        ]
+        return [Verdict(self.valid, {"ssim": 1.0, "screened": self.screened, "label_kept": self.valid}) for _ in pairs]

@@ -14,9 +14,9 @@ from latreg.classifier.sut import TorchSUT
 from latreg.config import conf_dir, register
 from latreg.interfaces import CHOSEN_FROM
 from latreg.jobs import scoring
-from latreg.jobs.scoring import JUDGED, fault_space, score
+from latreg.jobs.scoring import JUDGED, fault_space
 from latreg.validity.judge import Judge
-from tests.helpers.example_records import image, pair, record
+from tests.helpers.example_records import MEASURED, image, pair, record
 
 NOT_MEASURED = dict.fromkeys(JUDGED)
 
@@ -41,6 +41,10 @@ def cfg():
 
 def faults(n, **values):
     return [pair(first_image=image(i), z_seed=i, **values) for i in range(n)]
+
+
+def score(cfg, found, judge, seconds=None):
+    return scoring.score(cfg, found, MEASURED, judge, seconds)
 
 
 def judged(results):

@@ -62,7 +62,7 @@ def toy_parts(setup):
     limits = Limits(setup.budget, 40, setup.concurrency)
     strategy = STRATEGIES[setup.strategy]
     engine = Engine(renderer, sut, ScriptedAppraiser(), Fixed(1.0), BaselineGate(), strategy, limits)
-    return Parts(GENERATOR, sut, SimpleNamespace(id="judge"), None, renderer, engine)
+    return Parts(GENERATOR, sut, SimpleNamespace(id="judge"), None, renderer, engine, ScriptedAppraiser.columns)
 
 
 def toy_config(setup):
@@ -175,7 +175,7 @@ def test_ten_thousand_sources_are_never_more_than_a_hundred_at_a_time():
 
 def test_records_of_another_process_are_noticed(tmp_path):
     found = search(tmp_path, Setup())
-    records.write_part(tmp_path, 1, found[:1])
+    records.write_part(tmp_path, 1, found[:1], ScriptedAppraiser.columns)
     sources = [records.source_of(record) for record in found]
     with pytest.raises(LatregError, match=r"expected 24 records in .*, got 25: another process"):
         read_in_order(tmp_path, sources, len(found))

@@ -5,13 +5,18 @@ import pytest
 from scipy.spatial.distance import pdist
 from scipy.stats import binomtest
 
-from latreg.measures.metrics import boundary_margin_median, diversity, summarize, wilson
-from tests.helpers.example_records import pair, record
+from latreg.measures import metrics as measures
+from latreg.measures.metrics import boundary_margin_median, diversity, wilson
+from tests.helpers.example_records import FLAGS, pair, record
 
 
 def fault(level=0, **values):
     values = {"last_margin": 0.1, "first_margin": -0.2, "screened": False} | values
     return pair(first_image=np.full((1, 4, 4), level, dtype=np.uint8), **values)
+
+
+def summarize(records, chosen=(), seconds=None):
+    return measures.summarize(records, FLAGS, chosen, seconds)
 
 
 RECORDS = [

@@ -8,6 +8,7 @@ import pytest
 from latreg.interfaces import CHOSEN_FROM
 from latreg.measures.metrics import summarize as run_metrics
 from latreg.report import aggregate, comparisons
+from tests.helpers.example_records import FLAGS, change
 from tests.helpers.studies import make_run, read, sources, with_faults
 
 
@@ -17,7 +18,7 @@ def cells(folder):
 
 def test_a_cell_by_hand(tmp_path):
     rows = with_faults(20, 4, 1)
-    rows[0] = replace(rows[0], screened=False)
+    rows[0] = change(rows[0], screened=False)
     make_run(tmp_path / "a", rows)
     row = cells(tmp_path)["all"]
     counts = ("sources", "accepted", "flipped", "screened", "label_kept", "all_gates", "valid_faults", "queries")
@@ -34,7 +35,7 @@ def test_a_cell_by_hand(tmp_path):
 def test_counts_are_those_of_the_run(tmp_path):
     rows = with_faults(20, 4, 1)
     make_run(tmp_path / "a", rows)
-    row, expected = cells(tmp_path)["all"], run_metrics(rows)
+    row, expected = cells(tmp_path)["all"], run_metrics(rows, FLAGS)
     for name in ("sources", "accepted", "flipped", "screened", "in_distribution", "label_kept", "valid_faults"):
         assert row[name] == expected[name]
     assert row["queries_per_valid_fault"] == expected["queries_per_valid_fault"]
@@ -95,7 +96,7 @@ def test_what_was_not_measured_is_none_and_no_gate(tmp_path):
 
 
 def test_a_validity_model_counts_where_it_is_there(tmp_path):
-    rows = [replace(row, in_distribution=row.z_seed == 0) for row in with_faults(9, 6)]
+    rows = [change(row, in_distribution=row.z_seed == 0) for row in with_faults(9, 6)]
     make_run(tmp_path / "a", rows)
     row = cells(tmp_path)["all"]
     assert (row["in_distribution"], row["all_gates"]) == (3, 3)

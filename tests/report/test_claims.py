@@ -1,10 +1,9 @@
 """Verdicts on studies whose answers are known."""
 
-from dataclasses import replace
-
 import pytest
 
 from latreg.report import claims
+from tests.helpers.example_records import change
 from tests.helpers.studies import make_run, make_study, read, with_faults
 
 
@@ -75,7 +74,7 @@ def test_one_run_decides_nothing(tmp_path):
 def test_a_label_that_nobody_judged_is_not_compared(tmp_path):
     for center in ("global", "class"):
         for strategy in ("mixing", "random"):
-            flips = [replace(row, label_kept=None, judge_votes=None) for row in with_faults(60, 5, 25)]
+            flips = [change(row, label_kept=None, judge_votes=None) for row in with_faults(60, 5, 25)]
             make_run(tmp_path / center / strategy, flips, strategy, center=center)
     answers, comparisons = claims.evaluate(read(tmp_path))
     assert not {claims.KEPT, claims.DRIFTED} & {row.measure for row in comparisons}

@@ -16,6 +16,7 @@ from latreg.report import __main__ as command
 from latreg.report import figures, page, results, study, text
 from latreg.report.gather import gather
 from latreg.runs.records import write_part
+from tests.helpers.example_records import MEASURED
 from tests.helpers.studies import make_run, make_study, sources, with_faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,7 +125,7 @@ def test_missing_images(tmp_path):
     rows = [replace(row, source_image=None, last_image=None, first_image=None) for row in with_faults(30, 5)]
     run = make_run(tmp_path / "run", sources(1), "random")
     make_run(tmp_path / "bare", sources(1))
-    write_part(tmp_path / "bare", 0, rows)
+    write_part(tmp_path / "bare", 0, rows, MEASURED)
     assert "the runs hold no images" in page_of(tmp_path, tmp_path / "bare", run)
 
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.runs import records
-from latreg.runs.records import SCHEMA, VERSION, next_index, part_paths, read_records, recover_records, write_part
-from tests.helpers.example_records import image, pair, record
+from latreg.runs.records import VERSION, next_index, part_paths, read_records, recover_records, write_part
+from tests.helpers.example_records import MEASURED, image, pair, record
+
+SCHEMA = records.schema_of(MEASURED)
 
 
 def assert_equal(a, b):
@@ -34,9 +36,9 @@ def test_round_trip_is_exact(tmp_path, channels):
         pair(channels, first_probabilities=[], l2_rel=float("inf")),
         pair(channels, lpips=0.1, vae_error=0.2, in_distribution=False),
     ]
-    write_part(tmp_path, 0, written[:2])
-    write_part(tmp_path, 1, [])
-    write_part(tmp_path, 2, written[2:])
+    write_part(tmp_path, 0, written[:2], MEASURED)
+    write_part(tmp_path, 1, [], MEASURED)
+    write_part(tmp_path, 2, written[2:], MEASURED)
     assert [path.name for path in part_paths(tmp_path)] == [f"part-0000{k}.parquet" for k in range(3)]
     read = list(read_records(tmp_path))
     assert len(read) == 3
@@ -46,15 +48,16 @@ def test_round_trip_is_exact(tmp_path, channels):
 
 
 def test_numpy_scalars_are_stored_as_plain_ones(tmp_path):
-    write_part(tmp_path, 0, [record(queries=np.int64(4), accepted=np.True_, source_margin=np.float32(0.25))])
+    write_part(tmp_path, 0, [record(queries=np.int64(4), accepted=np.True_, source_margin=np.float32(0.25))], MEASURED)
     (read,) = read_records(tmp_path)
     assert (read.queries, read.accepted, read.source_margin) == (4, True, 0.25)
     assert type(read.accepted) is bool
 
 
 def test_types_come_from_the_dataclass_and_not_from_the_rows(tmp_path):
-    schema = pq.read_schema(write_part(tmp_path, 0, [record()]))
-    assert schema.names == [field.name for field in dataclasses.fields(BoundaryRecord)]
+    schema = pq.read_schema(write_part(tmp_path, 0, [record()], MEASURED))
+    fields = [field.name for field in dataclasses.fields(BoundaryRecord) if field.name != "measured"]
+    assert schema.names == [*fields, *MEASURED]
     assert schema.field("first_image").type == schema.field("source_image").type
     assert schema.field("layers").type == pa.list_(pa.int64())
     assert schema.field("in_distribution").type == pa.bool_()
@@ -64,8 +67,8 @@ def test_types_come_from_the_dataclass_and_not_from_the_rows(tmp_path):
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
 def test_hugging_face_datasets_opens_the_folder(tmp_path, channels, mode):
-    write_part(tmp_path, 0, [record(channels)])  # a part without any pair must not confuse the types
-    write_part(tmp_path, 1, [pair(channels)])
+    write_part(tmp_path, 0, [record(channels)], MEASURED)  # a part without any pair must not confuse the types
+    write_part(tmp_path, 1, [pair(channels)], MEASURED)
     data = datasets.load_dataset(str(tmp_path / "records"), split="train", cache_dir=str(tmp_path / "cache"))
     assert isinstance(data.features["first_image"], datasets.Image)
     assert data.features["layers"] == datasets.List(datasets.Value("int64"))
@@ -82,12 +85,12 @@ def test_hugging_face_datasets_opens_the_folder(tmp_path, channels, mode):
 )
 def test_a_part_is_written_whole_or_not_at_all(tmp_path, bad):
     with pytest.raises((ValueError, TypeError, pa.ArrowException)):
-        write_part(tmp_path, 0, [record(), record(**bad)])
+        write_part(tmp_path, 0, [record(), record(**bad)], MEASURED)
     assert part_paths(tmp_path) == []
 
 
 def test_a_failing_disk_leaves_the_old_part(tmp_path, monkeypatch):
-    path = write_part(tmp_path, 0, [record()])
+    path = write_part(tmp_path, 0, [record()], MEASURED)
     before = path.read_bytes()
 
     def fail_half_way(table, where, **_):
@@ -96,15 +99,15 @@ def test_a_failing_disk_leaves_the_old_part(tmp_path, monkeypatch):
 
     monkeypatch.setattr(records.pq, "write_table", fail_half_way)
     with pytest.raises(LatregError, match=r"part-00000.parquet must be .* with free space, but: No space left"):
-        write_part(tmp_path, 0, [pair()])
+        write_part(tmp_path, 0, [pair()], MEASURED)
     assert list(path.parent.iterdir()) == [path]
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("where", ["truncated", "empty", "flipped bits"])
 def test_a_damaged_part_is_named(tmp_path, where):
-    write_part(tmp_path, 0, [record()])
-    path = write_part(tmp_path, 1, [pair()] * 3)
+    write_part(tmp_path, 0, [record()], MEASURED)
+    path = write_part(tmp_path, 1, [pair()] * 3, MEASURED)
     content = bytearray(path.read_bytes())
     for i in range(400, 420):
         content[i] ^= 0xFF
@@ -116,7 +119,7 @@ def test_a_damaged_part_is_named(tmp_path, where):
 def test_a_damaged_image_is_named(tmp_path, monkeypatch):
     encode = records.encode_png
     monkeypatch.setattr(records, "encode_png", lambda image: encode(image)[:-40])
-    write_part(tmp_path, 0, [record()])
+    write_part(tmp_path, 0, [record()], MEASURED)
     with pytest.raises(LatregError, match=r"an image of class 1, .*part-00000.parquet cannot be read"):
         list(read_records(tmp_path))
 
@@ -130,7 +133,7 @@ def test_a_damaged_image_is_named(tmp_path, monkeypatch):
     ],
 )
 def test_unknown_versions_are_refused(tmp_path, schema, got):
-    path = write_part(tmp_path, 0, [])
+    path = write_part(tmp_path, 0, [], MEASURED)
     pq.write_table(pa.Table.from_pylist([], schema=schema), path)
     with pytest.raises(LatregError, match=got):
         list(read_records(tmp_path))
@@ -160,7 +163,7 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_part_is_set_aside_with_one_warning(tmp_path, caplog, damage):
     for index in range(3):
-        write_part(tmp_path, index, [record(z_seed=2 * index), pair(z_seed=2 * index + 1)])
+        write_part(tmp_path, index, [record(z_seed=2 * index), pair(z_seed=2 * index + 1)], MEASURED)
     path = part_paths(tmp_path)[1]
     DAMAGE[damage](path)
     content = path.read_bytes()
@@ -176,7 +179,7 @@ def test_a_damaged_part_is_set_aside_with_one_warning(tmp_path, caplog, damage):
 
 def test_parts_that_are_set_aside_do_not_replace_each_other(tmp_path):
     for _ in range(2):
-        write_part(tmp_path, 0, [record()]).write_bytes(b"")
+        write_part(tmp_path, 0, [record()], MEASURED).write_bytes(b"")
         assert recover_records(tmp_path) == []
         assert next_index(tmp_path) == 0
     assert len(list((tmp_path / "damaged").iterdir())) == 2
@@ -184,7 +187,7 @@ def test_parts_that_are_set_aside_do_not_replace_each_other(tmp_path):
 
 def test_a_sound_or_new_run_is_recovered_without_a_warning(tmp_path, caplog):
     assert recover_records(tmp_path) == []
-    write_part(tmp_path, 0, [record()])
+    write_part(tmp_path, 0, [record()], MEASURED)
     assert len(recover_records(tmp_path)) == 1
     assert caplog.messages == []
     assert not (tmp_path / "damaged").exists()
@@ -193,7 +196,7 @@ def test_a_sound_or_new_run_is_recovered_without_a_warning(tmp_path, caplog):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_happens_to_its_bytes_a_part_is_read_right_or_named(tmp_path, data):
-    path = write_part(tmp_path, 0, [record(z_seed=1), pair(z_seed=2)])
+    path = write_part(tmp_path, 0, [record(z_seed=1), pair(z_seed=2)], MEASURED)
     expected = list(read_records(tmp_path))
     content = bytearray(path.read_bytes())
     first = data.draw(st.integers(0, len(content) - 1))

@@ -31,7 +31,7 @@ class BiasedJudge(ScriptedAppraiser):
     def __call__(self, pairs):
         images = to_unit(torch.from_numpy(np.stack([pair.candidate.image for pair in pairs])))
         kept = [int(p.argmax()) == pair.source.label for p, pair in zip(self.sut(images), pairs, strict=True)]
-        return [replace(v, valid=k, label_kept=k) for v, k in zip(super().__call__(pairs), kept, strict=True)]
+        return [replace(v, valid=k) for v, k in zip(super().__call__(pairs), kept, strict=True)]
 
 
 def searches(strategy, appraiser=None, sources=SOURCES, **kwargs):

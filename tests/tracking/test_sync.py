@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from latreg.run import main
-from latreg.runs.records import read_records
+from latreg.runs.records import measured_columns, read_records
 from latreg.runs.strips import strip
 from latreg.tracking import COLUMNS, link
 from latreg.tracking.search import _cell
@@ -55,13 +55,14 @@ def test_every_row_of_the_table_arrives(run_dir, account):
     assert any(record.flipped for record in records), "or the strips would be empty"
 
     ((name, run),) = account.runs.items()
+    columns = [*COLUMNS, *measured_columns(run_dir), "queries"]
     table = json.loads(account.files[f"run-{name}-boundary/boundary.table.json"])
-    assert table["columns"] == ["strip", *COLUMNS]
+    assert table["columns"] == ["strip", *columns]
     assert len(table["data"]) == len(records)
     for (picture, *cells), record in zip(table["data"], records, strict=True):
         uploaded = Image.open(io.BytesIO(account.files[f"run-{name}-boundary/{picture['path']}"]))
         assert np.array_equal(np.asarray(uploaded), strip(record))
-        assert cells == [_cell(getattr(record, column)) for column in COLUMNS]
+        assert cells == [_cell(record.column(name)) for name in columns]
 
     metrics = json.loads((run_dir / "metrics.json").read_text())
     summary = json.loads(account.files[f"{name}/wandb-summary.json"])

@@ -18,7 +18,7 @@ from latreg.interfaces import BoundaryRecord
 from latreg.runs.folder import flatten
 from latreg.tracking import COLUMNS, Tracker, lightning_logger, link
 from latreg.tracking.search import _truncation_label
-from tests.helpers.example_records import pair, record
+from tests.helpers.example_records import MEASURED, pair, record
 from tests.helpers.wandb_server import KEY, forget_user, serving
 
 CONFIG = {
@@ -46,7 +46,7 @@ def search(run_dir: Path, cfg: TrackingConfig, records: list[BoundaryRecord]) ->
     """What the search stage does."""
     (run_dir / "records").mkdir(parents=True)
     (run_dir / "records" / "part-0.parquet").write_bytes(b"rows")
-    with Tracker(cfg, CONFIG, run_dir, "exp") as tracker:
+    with Tracker(cfg, CONFIG, run_dir, "exp", measured=MEASURED) as tracker:
         for record in records:
             tracker.log_record(record)
         tracker.finish({"sources": len(records), "strata": {"confident": {"flipped": 1}}}, {"sut": "abc"})
@@ -99,7 +99,7 @@ def test_an_offline_run_holds_curves_table_summary_and_records(tmp_path: Path, c
     assert warnings_of(caplog) == []
 
     table = table_of(tmp_path / "run")
-    assert table["columns"] == ["strip", *COLUMNS]
+    assert table["columns"] == ["strip", *COLUMNS, *MEASURED, "queries"]
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["predicted"] for row in rows] == [None, 5]
     assert rows[1]["layers"] == "3,4"
@@ -124,14 +124,14 @@ def test_a_full_table_keeps_what_was_found(tmp_path: Path):
 
 
 def test_a_resumed_search_goes_on_with_its_totals(tmp_path: Path):
-    with Tracker(config(), CONFIG, tmp_path / "run", "exp", found=[SOURCE, PAIR]) as tracker:
+    with Tracker(config(), CONFIG, tmp_path / "run", "exp", measured=MEASURED, found=[SOURCE, PAIR]) as tracker:
         tracker.log_record(SOURCE)
     (point,) = [e["history"]["item"] for e in log_of(tmp_path / "run") if e["type"] == "history"]
     assert (point["search/queries"], point["search/flipped"]) == (21, 1)
 
 
 def test_a_failed_job_is_marked(tmp_path: Path):
-    with pytest.raises(RuntimeError), Tracker(config(), CONFIG, tmp_path / "run", "exp"):
+    with pytest.raises(RuntimeError), Tracker(config(), CONFIG, tmp_path / "run", "exp", measured=MEASURED):
         raise RuntimeError
     assert log_of(tmp_path / "run")[-1]["exit"]["exit_code"] == 1
 
@@ -140,7 +140,8 @@ def test_disabled_writes_nothing_and_does_not_import_wandb(tmp_path: Path):
     code = (
         "import sys; from pathlib import Path; from latreg.config import TrackingConfig\n"
         "from latreg.tracking import Tracker\n"
-        f"with Tracker(TrackingConfig(mode='disabled'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp') as t:\n"
+        f"run = Path({str(tmp_path / 'run')!r})\n"
+        f"with Tracker(TrackingConfig(mode='disabled'), {CONFIG}, run, 'exp', measured={{}}) as t:\n"
         "    t.finish({}, {})\n"
         "assert 'wandb' not in sys.modules"
     )
@@ -159,7 +160,8 @@ def test_online_without_a_key_goes_on_offline(tmp_path: Path, caplog: pytest.Log
 def test_online_without_a_key_does_not_ask_at_a_terminal(tmp_path: Path):
     code = (
         "from pathlib import Path; from latreg.config import TrackingConfig; from latreg.tracking import Tracker\n"
-        f"with Tracker(TrackingConfig(mode='online'), {{}}, Path({str(tmp_path / 'run')!r}), 'exp'): pass"
+        f"run = Path({str(tmp_path / 'run')!r})\n"
+        f"with Tracker(TrackingConfig(mode='online'), {CONFIG}, run, 'exp', measured={{}}): pass"
     )
     ours, terminal = pty.openpty()
     subprocess.run(
@@ -191,7 +193,9 @@ def test_a_server_that_dies_costs_nothing_but_a_warning(
     with ExitStack() as stack:
         with serving() as account:
             monkeypatch.setenv("WANDB_BASE_URL", account.url)
-            tracker = stack.enter_context(Tracker(config(mode="online"), CONFIG, tmp_path / "run", "exp"))
+            tracker = stack.enter_context(
+                Tracker(config(mode="online"), CONFIG, tmp_path / "run", "exp", measured=MEASURED)
+            )
             tracker.log_record(SOURCE)
         tracker.log_record(PAIR)
         tracker.finish({"sources": 2}, {})
@@ -219,7 +223,7 @@ def test_an_exception_while_logging_is_told_once(
 
 def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "wandb").write_text("a file where the folder should be")
-    with Tracker(config(), CONFIG, tmp_path, "exp") as tracker:
+    with Tracker(config(), CONFIG, tmp_path, "exp", measured=MEASURED) as tracker:
         tracker.log_record(SOURCE)
     (warning,) = warnings_of(caplog)
     assert "continues without tracking" in warning
@@ -227,7 +231,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, c
 
 def test_unknown_mode_is_refused(tmp_path: Path):
     with pytest.raises(LatregError, match="one of offline, online, disabled, got 'onlin'"):
-        Tracker(config(mode="onlin"), CONFIG, tmp_path, "exp")
+        Tracker(config(mode="onlin"), CONFIG, tmp_path, "exp", measured=MEASURED)
 
 
 @pytest.mark.parametrize(
