@@ -362,7 +362,8 @@ class VAETrainingConfig:
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened ..
+    # And screened ..
+    gates: list[str] = setting(factory=lambda: ["in_distribution", "label_kept"], of="gates", distinct=True)
     more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # .. and these: name: {_target_: .., settings}
     min_ssim: float = setting(0.95, low=-1, high=1)
     max_l2_rel: float = setting(0.2, low=0)
@@ -514,8 +515,8 @@ def keep_sources(saved: DictConfig) -> DictConfig:
 
 
 @cache
-def _settings(*made_elsewhere: type[Any]) -> dict[str, Setting]:
-    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, made_elsewhere)
+def _settings(generator: type[GeneratorConfig], classifier: type[ClassifierConfig]) -> dict[str, Setting]:
+    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, (generator, classifier))
 
 
 def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
@@ -523,9 +524,9 @@ def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
 
     A key that the schema has not got, as old runs have some, is for what its group is for.
     """
-    made_elsewhere: list[type[Any]] = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
-    made_elsewhere += [OwnClassifierConfig] * ("kind" in config.get("classifier", {}))
-    known = _settings(*made_elsewhere)
+    generator = OwnGeneratorConfig if "_target_" in config.get("generator", {}) else GeneratorConfig
+    classifier = OwnClassifierConfig if "kind" in config.get("classifier", {}) else ClassifierConfig
+    known = _settings(generator, classifier)
     while key and key not in known:
         key = key.rpartition(".")[0]
     declared = known.get(key, Setting(RESULT, STAGES_THAT_GO_ON))
@@ -651,6 +652,8 @@ def imports_of(config: Config) -> list[str]:
         found.append(f"classifier.function={config.classifier.function}")
     if isinstance(config.classifier, ExportClassifierConfig):  # a program, which may run code where it is read
         found.append(f"classifier.weights={config.classifier.weights}")
+    for name, gate in config.validity.more_gates.items():
+        found.append(f"validity.more_gates.{name}={gate.get('_target_')}")
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Unpack
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from latreg.api.models import Classifier, Inputs, choose, dataset_named, dataset_of
@@ -29,9 +30,7 @@ from latreg.zoo import weights
 class SamplingGenerator(StyleGAN2):
     """A generator that draws images as a search does, to the bit."""
 
-    def sample(
-        self, classes: int | Sequence[int], z_seeds: int | Sequence[int], psi: float = 1.0, center: str = "class"
-    ) -> np.ndarray:
+    def sample(self, classes: ArrayLike, z_seeds: ArrayLike, psi: float = 1.0, center: str = "class") -> np.ndarray:
         """Images (N, C, H, W) uint8 of N classes with N seeds of their latents; a single one goes with all others.
 
             >>> generator.sample(classes=range(10), z_seeds=0, psi=0.7).shape

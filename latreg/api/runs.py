@@ -182,4 +182,4 @@ def compare(runs: Iterable[Run | str | Path]) -> "pandas.DataFrame":
     study = read_study([run.path if isinstance(run, Run) else Path(run) for run in runs])
     for note in study.notes:
         log.warning("%s", note)
-    return pandas.DataFrame(cell_rows(study))
+    return pandas.DataFrame([row.raw() for row in cell_rows(study)])

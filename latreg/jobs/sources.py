@@ -85,6 +85,10 @@ def choose_uncertain(
     def wanted(evaluation: Evaluation) -> bool:
         return gate.rejects(evaluation) is None and stratum(evaluation, confident_below) == "uncertain"
 
+    log.info(
+        "choosing %d uncertain sources of each of %d classes: up to %d images",
+        *(per_class, len(classes), LOOKS * per_class * len(classes)),
+    )
     found: list[list[Source]] = []
     for label in classes:
         chosen: list[Source] = []
