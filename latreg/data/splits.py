@@ -16,6 +16,7 @@ from latreg.config import DatasetConfig
 from latreg.data.images import ImageSet, pad_to
 from latreg.data.pictures import decode, find_pictures
 from latreg.errors import LatregError
+from latreg.surroundings import cache_folder
 
 MIN_RESOLUTION = 32
 MAX_VALIDATION = 5000
@@ -148,19 +149,21 @@ def _load_class_names(source: str, split: str) -> list[str]:
 
 def _cached(source: str, split: str) -> Path:
     """The cache's file of one split, which is made where it is not there."""
-    cache = _cache_folder() / f"{_cache_key(source, split)}.npz"
+    cache = cache_folder() / f"{_cache_key(source, split)}.npz"
     if not cache.is_file():
         pictures = find_pictures(source, split)
         images, mixed = decode(pictures, source)
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
-        os.replace(file.name, cache)
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
+                np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
+            os.replace(file.name, cache)
+        except OSError as error:
+            raise LatregError(
+                "LATREG_CACHE must name a folder that can be written, with free space, but of "
+                f"{cache.parent} it is said: {error.strerror}"
+            ) from error
     return cache
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("LATREG_CACHE", Path.home() / ".cache" / "latreg"))
 
 
 def _cache_key(source: str, split: str) -> str:
