@@ -4,19 +4,21 @@ Only Hydra and OmegaConf are imported: --help and a misspelt key answer at once.
 values; `MISSING` here means that some file there must give one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent, YAMLError
 
 from latreg.errors import LatregError
+from latreg.names import check_name
 from latreg.settings import (
     AMOUNT,
     EXECUTION,
@@ -471,7 +473,9 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
 
 def base_name(path: str | None) -> str:
     """What a data set is called after its folder or hub name."""
-    return Path(path).name if path else "own"
+    if not path:
+        return "own"
+    return Path(path).name.strip(".") or Path(path).resolve().name
 
 
 def register() -> None:
@@ -486,6 +490,15 @@ def register() -> None:
     store.store(group="strategy", name="random_schema", node=RandomConfig)
     store.store(group="strategy", name="mixing_schema", node=MixingConfig)
     store.store(group="strategy", name="hunt_schema", node=HuntConfig)
+
+
+GROUPS = (  # of Config: what is a mapping of settings
+    *("dataset", "generator", "classifier", "strategy", "truncation", "validity", "search", "evaluation", "trainer"),
+    "tracking",
+)
+MAX_BYTES = 2**20  # of a config.yaml; with the names of 20,000 classes it has half of them
+MAX_DEPTH = 20  # of its nesting
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def first_z_seed_of(config: Config) -> int:
@@ -593,22 +606,94 @@ def one_line(error: Exception) -> str:
 
 
 def load_run_config(run_dir: Path) -> Config:
-    """The typed configuration of a run from its folder.
+    """The typed configuration of a run from its folder, which may be anybody's: see `read_settings`.
 
     Raises:
-        LatregError: there is no config.yaml, or not one of this version of latreg.
+        LatregError: there is no config.yaml, or not one of this version of latreg, or it names a strategy that is none
+            of latreg's, or data sets and networks in a way that leads out of folders.
     """
     path = run_dir / "config.yaml"
     if not path.is_file():
         raise LatregError(f"expected the folder of a run with a config.yaml, got {run_dir}")
+    saved = read_settings(path)
     try:
-        saved = OmegaConf.load(path)
-        if not isinstance(saved, DictConfig):
-            raise LatregError("it holds no settings")
-        saved = keep_sources(saved)
-        return typed(cast(DictConfig, OmegaConf.merge(_schema_of(saved), saved)))
-    except (OmegaConfBaseException, HydraException, YAMLError, LatregError) as error:
-        raise LatregError(f"{path} does not fit this version of latreg: {error}") from error
+        schema = _schema_of(saved)
+        config = typed(cast(DictConfig, OmegaConf.merge(schema, saved)))
+    except (OmegaConfBaseException, HydraException, LatregError) as error:
+        raise LatregError(f"{path} does not fit this version of latreg: {' '.join(str(error).split())}") from error
+    if config.strategy._target_ != schema.strategy._target_:
+        raise LatregError(
+            f"strategy._target_ must be {schema.strategy._target_} in {path}, got {config.strategy._target_}"
+        )
+    check_names(config)
+    return config
+
+
+def check_names(config: Config) -> None:
+    """Refuse names of data set and networks that cannot be the names of files.
+
+    Raises:
+        LatregError: one is none, with its key.
+    """
+    for group in ("dataset", "generator", "classifier", "strategy"):
+        check_name(f"{group}.name", getattr(config, group).name)
+
+
+def imports_of(config: Config) -> list[str]:
+    """The settings by which a configuration has code run that is not latreg's, as `key=value`."""
+    found = []
+    if isinstance(config.generator, OwnGeneratorConfig):
+        found.append(f"generator._target_={config.generator._target_}")
+    if isinstance(config.classifier, TorchClassifierConfig):
+        found.append(f"classifier.network={config.classifier.network}")
+    if isinstance(config.classifier, CallableClassifierConfig) and not isinstance(
+        config.classifier, LiveFunctionConfig
+    ):
+        found.append(f"classifier.function={config.classifier.function}")
+    if isinstance(config.classifier, ExportClassifierConfig):  # a program, which may run code where it is read
+        found.append(f"classifier.weights={config.classifier.weights}")
+    for name, gate in config.validity.more_gates.items():
+        found.append(f"validity.more_gates.{name}={gate.get('_target_')}")
+    return found
+
+
+def read_settings(path: Path) -> DictConfig:
+    """The config.yaml of a run as it stands there, without resolving anything, since it may be anybody's.
+
+    Raises:
+        LatregError: it cannot be read, is too large or nested too deep, or holds what no run writes: aliases,
+            interpolations, or groups that are no groups.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise LatregError(f"it has more than {MAX_BYTES} bytes")
+        text = content.decode()
+        _check_events(yaml.parse(text, Loader=_YAML))
+        saved = OmegaConf.create(text)
+    except (OSError, OmegaConfBaseException, YAMLError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise LatregError(f"expected the settings of a run in {path}, but it is damaged: {reason}") from error
+    if not isinstance(saved, DictConfig) or not saved:
+        raise LatregError(f"expected the settings of a run in {path}, got none")
+    for group in GROUPS:
+        if group in saved and not isinstance(saved[group], DictConfig):
+            raise LatregError(f"expected the settings of a run in {path}, but {group} is no group of settings")
+    return keep_sources(saved)
+
+
+def _check_events(events: Iterable[Event]) -> None:
+    """Refuse what would grow or act when it is read, looking at one piece of the file at a time."""
+    depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise LatregError(f"it is nested more than {MAX_DEPTH} deep")
+        if isinstance(event, AliasEvent):
+            raise LatregError(f"it has the alias *{event.anchor}, which no run writes")
+        if isinstance(event, ScalarEvent) and "${" in event.value:
+            raise LatregError(f"it has the interpolation {event.value[:100]}, which no run writes")
 
 
 def with_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -622,19 +707,32 @@ def with_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
     config = OmegaConf.create(dict(saved))
     try:
         defaults = OmegaConf.to_container(_schema_of(config))
+        merged = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(defaults), config))
     except (OmegaConfBaseException, HydraException) as error:
         raise LatregError(f"the settings of the run do not fit this version of latreg: {error}") from error
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(defaults), config)))
+    return cast(dict[str, Any], merged)
 
 
 def _schema_of(saved: DictConfig) -> DictConfig:
     """The schema with the groups' own ones that a saved configuration was made with."""
     register()
     schema = OmegaConf.structured(Config)
-    strategy = OmegaConf.select(saved, "strategy.name")
-    schema.strategy = ConfigStore.instance().load(f"strategy/{strategy}_schema.yaml").node
-    if OmegaConf.select(saved, "generator._target_"):
+    schema.strategy = _stored("strategy", saved.get("strategy", {}).get("name"))
+    if "_target_" in saved.get("generator", {}):
         schema.generator = OwnGeneratorConfig
-    if kind := OmegaConf.select(saved, "classifier.kind"):
-        schema.classifier = ConfigStore.instance().load(f"classifier/{kind}_schema.yaml").node
+    if kind := saved.get("classifier", {}).get("kind"):
+        schema.classifier = _stored("classifier", kind)
     return cast(DictConfig, schema)
+
+
+def _stored(group: str, name: object) -> Any:
+    """The schema of that name in a group.
+
+    Raises:
+        LatregError: there is none.
+    """
+    store = ConfigStore.instance()
+    known = [file.removesuffix("_schema.yaml") for file in store.list(group) if file.endswith("_schema.yaml")]
+    if name not in known:
+        raise LatregError(f"a saved {group} must be one of {', '.join(sorted(known))}, got {str(name)[:100]}")
+    return store.load(f"{group}/{name}_schema.yaml").node

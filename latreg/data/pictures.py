@@ -7,13 +7,13 @@ so that every part of them holds each class in its share.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from latreg.data.raster import opened
 from latreg.errors import LatregError
 
 TEST_NAMES = ("test", "validation", "valid", "val")  # of the split that serves as test images, in this order
@@ -70,19 +70,18 @@ def decode(pictures: Pictures, source: str) -> tuple[np.ndarray, str]:
     """
     modes: dict[str, str] = {}
     sizes: dict[tuple[int, int], str] = {}
-    images = [_open(name, cell) for name, cell in pictures.cells]
-    for (name, _), image in zip(pictures.cells, images, strict=True):
+    images: list[Image.Image] = []
+    for name, cell in pictures.cells:
+        images.append(image := _open(name, cell))
         modes.setdefault("gray" if image.mode == "L" else "colour", name)
         sizes.setdefault(image.size, name)
-        if image.width != image.height:
-            raise LatregError(f"images must be square, got {image.width}x{image.height} in {name}")
+        if len(sizes) > 1:
+            (one, first), (other, second) = sizes.items()
+            raise LatregError(
+                f"images must have one size, got {one[0]}x{one[1]} in {first}, {other[0]}x{other[1]} in {second}"
+            )
     if not images:
         raise LatregError(f"expected images at {source!r}, got none")
-    if len(sizes) > 1:
-        (one, first), (other, second) = list(sizes.items())[:2]
-        raise LatregError(
-            f"images must have one size, got {one[0]}x{one[1]} in {first}, {other[0]}x{other[1]} in {second}"
-        )
     colour = "colour" in modes
     arrays = np.stack([np.asarray(image.convert("RGB") if colour else image) for image in images])
     arrays = arrays.transpose(0, 3, 1, 2) if colour else arrays[:, None]
@@ -92,14 +91,12 @@ def decode(pictures: Pictures, source: str) -> tuple[np.ndarray, str]:
 
 def _open(name: str, cell: Path | bytes) -> Image.Image:
     """A picture in mode L or RGB."""
-    try:
-        with Image.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as image:
-            mode = image.mode
-            if mode in GRAY | COLOUR:
-                return image.convert("L" if mode in GRAY else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's ways to say broken
-        raise LatregError(f"{name} cannot be read as an image: {error}") from error
-    raise LatregError(f"images must have 8 bits per channel, got the mode {mode} in {name}")
+    with opened(cell, name) as image:
+        if image.width != image.height:
+            raise LatregError(f"images must be square, got {image.width}x{image.height} in {name}")
+        if image.mode not in GRAY | COLOUR:
+            raise LatregError(f"images must have 8 bits per channel, got the mode {image.mode} in {name}")
+        return image.convert("L" if image.mode in GRAY else "RGB")
 
 
 def _dealt_out(pictures: Pictures) -> Pictures:

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from latreg.compute.memory import keep_freed_memory
-from latreg.config import SEARCH, Config, check_given, check_settings, typed
+from latreg.config import SEARCH, Config, check_given, check_names, check_settings, typed
 from latreg.data.splits import complete
 from latreg.errors import ResumeRefusedError
 from latreg.jobs.networks import describe_networks
@@ -43,6 +43,7 @@ def carry_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     check_given(cfg)
     describe_networks(cfg)
     config = typed(cfg)
+    check_names(config)
     stage = _stage(config.stage)
     with folder.claimed():
         folder.begin(cfg)
