@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -186,7 +186,9 @@ class OwnClassifierConfig(ClassifierConfig):
     Where a setting is None, what the model's own file says holds, if it says anything; else what stands behind it.
     """
 
-    kind: str = MISSING  # of the adapters in latreg.classifier.adapters
+    loader: ClassVar[str] = ""  # import path of its adapter: (config, dataset, device) => adapters.adapted.Model
+    takes_arguments: ClassVar[bool] = False  # network_args are for it
+    kind: str = MISSING  # stored as <kind>_schema, chosen by conf/classifier/<kind>.yaml
     name: str = "${.kind}"
     network: str = ""  # import path (torch) or name (timm) of what the weights belong to
     network_args: dict[str, Any] = field(default_factory=dict)
@@ -217,6 +219,8 @@ class OwnClassifierConfig(ClassifierConfig):
 class TorchClassifierConfig(OwnClassifierConfig):
     """Any torch.nn.Module by its import path, with its state_dict."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.module.load_torch"
+    takes_arguments: ClassVar[bool] = True
     kind: str = setting("torch", choices=("torch",))
     weights_key: str | None = None  # what stands before the names of the right weights, where several sets of them fit
 
@@ -225,6 +229,7 @@ class TorchClassifierConfig(OwnClassifierConfig):
 class ExportClassifierConfig(OwnClassifierConfig):
     """A program of torch.export, `.pt2`."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.exported.load_export"
     kind: str = setting("export", choices=("export",))
 
 
@@ -232,6 +237,7 @@ class ExportClassifierConfig(OwnClassifierConfig):
 class OnnxClassifierConfig(OwnClassifierConfig):
     """An ONNX file, through onnxruntime."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.onnx.load_onnx"
     kind: str = setting("onnx", choices=("onnx",))
     input: str | None = None  # name of the input for the images, where there are several; None = the one that fits
 
@@ -240,6 +246,7 @@ class OnnxClassifierConfig(OwnClassifierConfig):
 class HuggingFaceClassifierConfig(OwnClassifierConfig):
     """An image classifier of Hugging Face transformers: weights is a folder or the name of a repository."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.huggingface.load_huggingface"
     kind: str = setting("huggingface", choices=("huggingface",))
     revision: str | None = None  # of the repository: branch, tag or commit
 
@@ -248,6 +255,8 @@ class HuggingFaceClassifierConfig(OwnClassifierConfig):
 class TimmClassifierConfig(OwnClassifierConfig):
     """A model of timm by its name; weights is its state_dict, None = what timm has under that name."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.module.load_timm"
+    takes_arguments: ClassVar[bool] = True
     kind: str = setting("timm", choices=("timm",))
     weights_key: str | None = None  # as of TorchClassifierConfig
 
@@ -256,6 +265,7 @@ class TimmClassifierConfig(OwnClassifierConfig):
 class CallableClassifierConfig(OwnClassifierConfig):
     """A Python function by its import path: float32 array (N, C, H, W) => (N, K). It may ask a remote service."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.function.load_function"
     kind: str = setting("callable", choices=("callable",))
     function: str = ""
     outputs: str = setting("probabilities", choices=("logits", "probabilities", "scores"))
@@ -269,6 +279,7 @@ class CallableClassifierConfig(OwnClassifierConfig):
 class LiveModuleConfig(OwnClassifierConfig):
     """A torch.nn.Module of a Python session, handed to latreg.search; `network` names its class."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.live.load_live"
     kind: str = setting("live_module", choices=("live_module",))
 
 
@@ -276,6 +287,7 @@ class LiveModuleConfig(OwnClassifierConfig):
 class LiveFunctionConfig(CallableClassifierConfig):
     """A function of a Python session that no other process can import, handed to latreg.search."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.live.load_live"
     kind: str = setting("live_function", choices=("live_function",))
 
 
