@@ -64,6 +64,9 @@ class DatasetConfig:
     path: str | None = None  # a folder or a hub name, taken as it is; null = `folder` below $LATREG_DATA, else `hub`
     hub: str | None = None
     folder: str | None = None
+    subset: str | None = None  # a configuration of a data set on the hub; null = its only or default one
+    train_split: str | None = None  # null = train or training
+    test_split: str | None = None  # null = test, testing, validation, valid, val, eval or dev; else the last fifth
     channels: int = setting(MISSING, choices=(1, 3))
     # After padding: what the GAN, the SUT and the judge see.
     resolution: int = setting(MISSING, low=8, high=4096)
