@@ -115,7 +115,7 @@ def test_the_command_line_leaves_the_same_records(run, cli, tmp_path):
 def test_runs_are_compared_in_a_table(run):
     table = latreg.compare([run])
     assert table.loc[table["stratum"] == "all", "valid_faults"].item() == run.metrics["valid_faults"]
-    with pytest.raises(latreg.LatregError, match="is no folder"):
+    with pytest.raises(latreg.LatregError, match="which is not a folder"):
         latreg.compare(["nowhere"])
 
 
