@@ -48,7 +48,7 @@ def assert_refused(cfg, text):
         typed(changed(cfg, text))
     if isinstance(caught.value, LatregError):
         message = str(caught.value)
-        assert message.startswith(text.partition("=")[0]), message
+        assert text.partition("=")[0] in message, message
         assert "\n" not in message
         assert "must" in message
 
@@ -75,7 +75,11 @@ def test_every_bad_setting_is_refused(bases):
 
 @pytest.mark.slow
 def test_bad_settings_of_whole_commands_are_one_sentence(bases, cli):
-    cases = [(name, text) for name, text in bad_settings(bases) if name in ("random", "judge", "card")]
+    cases = [
+        (name, text)
+        for name, text in bad_settings(bases)
+        if name in ("random", "judge", "card") and not (text.startswith("dataset.") and text.endswith("???"))
+    ]  # what a data set lacks is read from its images
     for name, text in random.Random(1).sample(cases, 60):
         code, _, err = cli(*BASES[name], text)
         assert code != 0, text

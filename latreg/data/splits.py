@@ -20,6 +20,7 @@ from latreg.errors import LatregError
 from latreg.surroundings import cache_folder
 
 MIN_RESOLUTION = 32
+FOUND_IN_IMAGES = {"channels", "resolution", "validation_size", "class_names"}
 MAX_VALIDATION = 5000
 CACHE_VERSION = 4  # of what is cached and how: raised where either changes
 
@@ -106,11 +107,14 @@ def complete(dataset: DictConfig) -> None:
 
     Raises:
         LatregError: the data cannot be read or serve no search: one class alone, gray and colour mixed, or training and
-            test images that differ in size; or the class names that are given are not those of the images.
+            test images that differ in size; or the class names that are given are not those of the images; or a setting
+            is missing that images do not tell.
     """
     missing = [str(key) for key in dataset if OmegaConf.is_missing(dataset, key)]
     if not missing:
         return
+    if others := set(missing) - FOUND_IN_IMAGES:
+        raise LatregError(f"dataset.{min(others)} must be given, but has no value")
     source = resolve_source(dataset)
     train, test = (_load(source, part, choice_of(dataset)) for part in ("train", "test"))
     count, channels, side, _ = train.data.images.shape
