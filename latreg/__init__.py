@@ -8,6 +8,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from latreg import surroundings
 from latreg.errors import LatregError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class _SearchPackage(ModuleType):
         return inspect.signature(search)
 
 
+surroundings.complete()  # before any library is imported that relies on it
 import_module("latreg.search").__class__ = _SearchPackage
 
 

@@ -4,19 +4,21 @@ Only Hydra and OmegaConf are imported: --help and a misspelt key answer at once.
 values; `MISSING` here means that some file there must give one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent, YAMLError
 
 from latreg.errors import LatregError
+from latreg.names import check_name
 from latreg.settings import (
     AMOUNT,
     EXECUTION,
@@ -62,6 +64,9 @@ class DatasetConfig:
     path: str | None = None  # a folder or a hub name, taken as it is; null = `folder` below $LATREG_DATA, else `hub`
     hub: str | None = None
     folder: str | None = None
+    subset: str | None = None  # a configuration of a data set on the hub; null = its only or default one
+    train_split: str | None = None  # null = train or training
+    test_split: str | None = None  # null = test, testing, validation, valid, val, eval or dev; else the last fifth
     channels: int = setting(MISSING, choices=(1, 3))
     # After padding: what the GAN, the SUT and the judge see.
     resolution: int = setting(MISSING, low=8, high=4096)
@@ -184,7 +189,9 @@ class OwnClassifierConfig(ClassifierConfig):
     Where a setting is None, what the model's own file says holds, if it says anything; else what stands behind it.
     """
 
-    kind: str = MISSING  # of the adapters in latreg.classifier.adapters
+    loader: ClassVar[str] = ""  # import path of its adapter: (config, dataset, device) => adapters.adapted.Model
+    takes_arguments: ClassVar[bool] = False  # network_args are for it
+    kind: str = MISSING  # stored as <kind>_schema, chosen by conf/classifier/<kind>.yaml
     name: str = "${.kind}"
     network: str = ""  # import path (torch) or name (timm) of what the weights belong to
     network_args: dict[str, Any] = field(default_factory=dict)
@@ -215,6 +222,8 @@ class OwnClassifierConfig(ClassifierConfig):
 class TorchClassifierConfig(OwnClassifierConfig):
     """Any torch.nn.Module by its import path, with its state_dict."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.module.load_torch"
+    takes_arguments: ClassVar[bool] = True
     kind: str = setting("torch", choices=("torch",))
     weights_key: str | None = None  # what stands before the names of the right weights, where several sets of them fit
 
@@ -223,6 +232,7 @@ class TorchClassifierConfig(OwnClassifierConfig):
 class ExportClassifierConfig(OwnClassifierConfig):
     """A program of torch.export, `.pt2`."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.exported.load_export"
     kind: str = setting("export", choices=("export",))
 
 
@@ -230,6 +240,7 @@ class ExportClassifierConfig(OwnClassifierConfig):
 class OnnxClassifierConfig(OwnClassifierConfig):
     """An ONNX file, through onnxruntime."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.onnx.load_onnx"
     kind: str = setting("onnx", choices=("onnx",))
     input: str | None = None  # name of the input for the images, where there are several; None = the one that fits
 
@@ -238,6 +249,7 @@ class OnnxClassifierConfig(OwnClassifierConfig):
 class HuggingFaceClassifierConfig(OwnClassifierConfig):
     """An image classifier of Hugging Face transformers: weights is a folder or the name of a repository."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.huggingface.load_huggingface"
     kind: str = setting("huggingface", choices=("huggingface",))
     revision: str | None = None  # of the repository: branch, tag or commit
 
@@ -246,6 +258,8 @@ class HuggingFaceClassifierConfig(OwnClassifierConfig):
 class TimmClassifierConfig(OwnClassifierConfig):
     """A model of timm by its name; weights is its state_dict, None = what timm has under that name."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.module.load_timm"
+    takes_arguments: ClassVar[bool] = True
     kind: str = setting("timm", choices=("timm",))
     weights_key: str | None = None  # as of TorchClassifierConfig
 
@@ -254,6 +268,7 @@ class TimmClassifierConfig(OwnClassifierConfig):
 class CallableClassifierConfig(OwnClassifierConfig):
     """A Python function by its import path: float32 array (N, C, H, W) => (N, K). It may ask a remote service."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.function.load_function"
     kind: str = setting("callable", choices=("callable",))
     function: str = ""
     outputs: str = setting("probabilities", choices=("logits", "probabilities", "scores"))
@@ -267,6 +282,7 @@ class CallableClassifierConfig(OwnClassifierConfig):
 class LiveModuleConfig(OwnClassifierConfig):
     """A torch.nn.Module of a Python session, handed to latreg.search; `network` names its class."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.live.load_live"
     kind: str = setting("live_module", choices=("live_module",))
 
 
@@ -274,6 +290,7 @@ class LiveModuleConfig(OwnClassifierConfig):
 class LiveFunctionConfig(CallableClassifierConfig):
     """A function of a Python session that no other process can import, handed to latreg.search."""
 
+    loader: ClassVar[str] = "latreg.classifier.adapters.live.load_live"
     kind: str = setting("live_function", choices=("live_function",))
 
 
@@ -360,7 +377,8 @@ class VAETrainingConfig:
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    gates: list[str] = field(default_factory=lambda: ["in_distribution", "label_kept"])  # and screened ..
+    # And screened ..
+    gates: list[str] = setting(factory=lambda: ["in_distribution", "label_kept"], of="gates", distinct=True)
     more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # .. and these: name: {_target_: .., settings}
     min_ssim: float = setting(0.95, low=-1, high=1)
     max_l2_rel: float = setting(0.2, low=0)
@@ -470,7 +488,9 @@ OWN_CLASSIFIERS: tuple[type[OwnClassifierConfig], ...] = (
 
 def base_name(path: str | None) -> str:
     """What a data set is called after its folder or hub name."""
-    return Path(path).name if path else "own"
+    if not path:
+        return "own"
+    return Path(path).name.strip(".") or Path(path).resolve().name
 
 
 def register() -> None:
@@ -487,6 +507,15 @@ def register() -> None:
     store.store(group="strategy", name="hunt_schema", node=HuntConfig)
 
 
+GROUPS = (  # of Config: what is a mapping of settings
+    *("dataset", "generator", "classifier", "strategy", "truncation", "validity", "search", "evaluation", "trainer"),
+    "tracking",
+)
+MAX_BYTES = 2**20  # of a config.yaml; with the names of 20,000 classes it has half of them
+MAX_DEPTH = 20  # of its nesting
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def first_z_seed_of(config: Config) -> int:
     """Where the drawn sources of a search begin."""
     return config.search.first_z_seed + config.run_seed * config.search.z_seed_stride
@@ -501,8 +530,8 @@ def keep_sources(saved: DictConfig) -> DictConfig:
 
 
 @cache
-def _settings(*made_elsewhere: type[Any]) -> dict[str, Setting]:
-    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, made_elsewhere)
+def _settings(generator: type[GeneratorConfig], classifier: type[ClassifierConfig]) -> dict[str, Setting]:
+    return declared_in(Config, RESULT, STAGES_THAT_GO_ON, (generator, classifier))
 
 
 def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
@@ -510,9 +539,9 @@ def purpose_in(key: str, config: Mapping[str, Any]) -> Purpose:
 
     A key that the schema has not got, as old runs have some, is for what its group is for.
     """
-    made_elsewhere: list[type[Any]] = [OwnGeneratorConfig] * ("_target_" in config.get("generator", {}))
-    made_elsewhere += [OwnClassifierConfig] * ("kind" in config.get("classifier", {}))
-    known = _settings(*made_elsewhere)
+    generator = OwnGeneratorConfig if "_target_" in config.get("generator", {}) else GeneratorConfig
+    classifier = OwnClassifierConfig if "kind" in config.get("classifier", {}) else ClassifierConfig
+    known = _settings(generator, classifier)
     while key and key not in known:
         key = key.rpartition(".")[0]
     declared = known.get(key, Setting(RESULT, STAGES_THAT_GO_ON))
@@ -592,19 +621,94 @@ def one_line(error: Exception) -> str:
 
 
 def load_run_config(run_dir: Path) -> Config:
-    """The typed configuration of a run from its folder.
+    """The typed configuration of a run from its folder, which may be anybody's: see `read_settings`.
 
     Raises:
-        LatregError: there is no config.yaml, or not one of this version of latreg.
+        LatregError: there is no config.yaml, or not one of this version of latreg, or it names a strategy that is none
+            of latreg's, or data sets and networks in a way that leads out of folders.
     """
     path = run_dir / "config.yaml"
     if not path.is_file():
         raise LatregError(f"expected the folder of a run with a config.yaml, got {run_dir}")
+    saved = read_settings(path)
     try:
-        saved = keep_sources(cast(DictConfig, OmegaConf.load(path)))
-        return typed(cast(DictConfig, OmegaConf.merge(_schema_of(saved), saved)))
-    except (OmegaConfBaseException, HydraException, YAMLError, LatregError) as error:
-        raise LatregError(f"{path} does not fit this version of latreg: {error}") from error
+        schema = _schema_of(saved)
+        config = typed(cast(DictConfig, OmegaConf.merge(schema, saved)))
+    except (OmegaConfBaseException, HydraException, LatregError) as error:
+        raise LatregError(f"{path} does not fit this version of latreg: {' '.join(str(error).split())}") from error
+    if config.strategy._target_ != schema.strategy._target_:
+        raise LatregError(
+            f"strategy._target_ must be {schema.strategy._target_} in {path}, got {config.strategy._target_}"
+        )
+    check_names(config)
+    return config
+
+
+def check_names(config: Config) -> None:
+    """Refuse names of data set and networks that cannot be the names of files.
+
+    Raises:
+        LatregError: one is none, with its key.
+    """
+    for group in ("dataset", "generator", "classifier", "strategy"):
+        check_name(f"{group}.name", getattr(config, group).name)
+
+
+def imports_of(config: Config) -> list[str]:
+    """The settings by which a configuration has code run that is not latreg's, as `key=value`."""
+    found = []
+    if isinstance(config.generator, OwnGeneratorConfig):
+        found.append(f"generator._target_={config.generator._target_}")
+    if isinstance(config.classifier, TorchClassifierConfig):
+        found.append(f"classifier.network={config.classifier.network}")
+    if isinstance(config.classifier, CallableClassifierConfig) and not isinstance(
+        config.classifier, LiveFunctionConfig
+    ):
+        found.append(f"classifier.function={config.classifier.function}")
+    if isinstance(config.classifier, ExportClassifierConfig):  # a program, which may run code where it is read
+        found.append(f"classifier.weights={config.classifier.weights}")
+    for name, gate in config.validity.more_gates.items():
+        found.append(f"validity.more_gates.{name}={gate.get('_target_')}")
+    return found
+
+
+def read_settings(path: Path) -> DictConfig:
+    """The config.yaml of a run as it stands there, without resolving anything, since it may be anybody's.
+
+    Raises:
+        LatregError: it cannot be read, is too large or nested too deep, or holds what no run writes: aliases,
+            interpolations, or groups that are no groups.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise LatregError(f"it has more than {MAX_BYTES} bytes")
+        text = content.decode()
+        _check_events(yaml.parse(text, Loader=_YAML))
+        saved = OmegaConf.create(text)
+    except (OSError, OmegaConfBaseException, YAMLError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise LatregError(f"expected the settings of a run in {path}, but it is damaged: {reason}") from error
+    if not isinstance(saved, DictConfig) or not saved:
+        raise LatregError(f"expected the settings of a run in {path}, got none")
+    for group in GROUPS:
+        if group in saved and not isinstance(saved[group], DictConfig):
+            raise LatregError(f"expected the settings of a run in {path}, but {group} is no group of settings")
+    return keep_sources(saved)
+
+
+def _check_events(events: Iterable[Event]) -> None:
+    """Refuse what would grow or act when it is read, looking at one piece of the file at a time."""
+    depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise LatregError(f"it is nested more than {MAX_DEPTH} deep")
+        if isinstance(event, AliasEvent):
+            raise LatregError(f"it has the alias *{event.anchor}, which no run writes")
+        if isinstance(event, ScalarEvent) and "${" in event.value:
+            raise LatregError(f"it has the interpolation {event.value[:100]}, which no run writes")
 
 
 def with_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -618,18 +722,32 @@ def with_defaults(saved: Mapping[str, Any]) -> dict[str, Any]:
     config = OmegaConf.create(dict(saved))
     try:
         defaults = OmegaConf.to_container(_schema_of(config))
+        merged = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(defaults), config))
     except (OmegaConfBaseException, HydraException) as error:
         raise LatregError(f"the settings of the run do not fit this version of latreg: {error}") from error
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(defaults), config)))
+    return cast(dict[str, Any], merged)
 
 
 def _schema_of(saved: DictConfig) -> DictConfig:
     """The schema with the groups' own ones that a saved configuration was made with."""
     register()
     schema = OmegaConf.structured(Config)
-    schema.strategy = ConfigStore.instance().load(f"strategy/{saved.strategy.name}_schema.yaml").node
-    if "_target_" in saved.generator:
+    schema.strategy = _stored("strategy", saved.get("strategy", {}).get("name"))
+    if "_target_" in saved.get("generator", {}):
         schema.generator = OwnGeneratorConfig
-    if kind := saved.classifier.get("kind"):
-        schema.classifier = ConfigStore.instance().load(f"classifier/{kind}_schema.yaml").node
+    if kind := saved.get("classifier", {}).get("kind"):
+        schema.classifier = _stored("classifier", kind)
     return cast(DictConfig, schema)
+
+
+def _stored(group: str, name: object) -> Any:
+    """The schema of that name in a group.
+
+    Raises:
+        LatregError: there is none.
+    """
+    store = ConfigStore.instance()
+    known = [file.removesuffix("_schema.yaml") for file in store.list(group) if file.endswith("_schema.yaml")]
+    if name not in known:
+        raise LatregError(f"a saved {group} must be one of {', '.join(sorted(known))}, got {str(name)[:100]}")
+    return store.load(f"{group}/{name}_schema.yaml").node

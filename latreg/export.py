@@ -52,7 +52,7 @@ def export(run_dir: Path, format: str, output: Path, all_flipped: bool = False) 
     """
     check_empty(output)
     cfg = load_run_config(run_dir)
-    faults = read_faults(run_dir, all_flipped)
+    faults = read_faults(run_dir, cfg.dataset, all_flipped)
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         FORMATS[format](output, faults, cfg.dataset.class_names)

@@ -277,3 +277,7 @@ class BoundaryRecord:
     def column(self, name: str) -> Any:
         """A field, or what was measured under that name, None where there is no pair."""
         return getattr(self, name) if name in self.__dataclass_fields__ else self.measured.get(name)
+
+    def confidence(self, probabilities: list[float] | None) -> float | None:
+        """p of the class among the probabilities of one of its images; None where they are not there."""
+        return None if probabilities is None or len(probabilities) <= self.label else probabilities[self.label]

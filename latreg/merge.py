@@ -1,25 +1,27 @@
 """Join the shards of a search: python -m latreg.merge RUN_DIRS .. -o DIR."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from latreg.config import Config, load_run_config, purpose_in, with_defaults
+from latreg.config import Config, DatasetConfig, load_run_config, purpose_in, with_defaults
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.scoring import score
 from latreg.jobs.sources import make_sources, read_sources, write_sources
 from latreg.measures import metrics
 from latreg.runs import records, strips
-from latreg.runs.files import check_empty, writing
+from latreg.runs.faults import read_fitting
+from latreg.runs.files import check_empty, read_json, writing
 from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.runs.provenance import changed_files
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_judge
+
+MAX_SOURCES = 2**22
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,8 +47,11 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     """
     check_empty(output)
     cfg = load_run_config(run_dirs[0])
-    found = _gather(run_dirs)
+    found = _gather(run_dirs, cfg.dataset)
     labelled = read_sources(run_dirs[0])
+    wanted = cfg.search.sources_per_class * len(cfg.search.classes or cfg.dataset.class_names)
+    if not labelled and wanted > max(len(found), MAX_SOURCES):  # too many to be listed
+        raise LatregError(f"expected {wanted} sources, but the runs hold {len(found)}")
     sources = labelled or make_sources(cfg, len(cfg.dataset.class_names))
     missing = [source for source in sources if source not in found]
     if missing:
@@ -79,7 +84,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     print(output)
 
 
-def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
+def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, BoundaryRecord]:
     found: dict[Source, BoundaryRecord] = {}
     for run_dir in run_dirs:
         if (state := read_status(run_dir).get("state")) != "done":
@@ -92,7 +97,7 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
         if status.get("weights") != first_status.get("weights"):
             files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})
             raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}{files}")
-        for record in records.read_records(run_dir):
+        for record in read_fitting(run_dir, dataset):
             source = records.source_of(record)
             if source in found:
                 raise LatregError(f"expected each source once, but {source} is in {run_dir} again")
@@ -103,8 +108,8 @@ def _gather(run_dirs: Sequence[Path]) -> dict[Source, BoundaryRecord]:
 def _seconds(run_dir: Path) -> float:
     path = run_dir / "metrics.json"
     try:
-        return float(json.loads(path.read_text())["seconds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return float(read_json(path)["seconds"])
+    except (LatregError, ValueError, KeyError, TypeError) as error:
         raise LatregError(f"expected the metrics of a finished run in {path}, but: {error}") from error
 
 

@@ -15,12 +15,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from latreg.config import load_run_config
+from latreg.config import imports_of, load_run_config
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.jobs.assembly import Parts, assemble
-from latreg.runs import records
+from latreg.runs.faults import read_fitting
 from latreg.runs.folder import read_status
 from latreg.runs.provenance import changed_files
 from latreg.search.outcome import saved_images
@@ -33,18 +33,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.replay", description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
-    run_dir = parser.parse_args(arguments).run_dir
+    parser.add_argument(
+        "--trust", action="store_true", help="run the code of a generator or classifier that the run names"
+    )
+    options = parser.parse_args(arguments)
     try:
-        return replay(run_dir)
+        return replay(options.run_dir, options.trust)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def replay(run_dir: Path) -> int:
+def replay(run_dir: Path, trust: bool = False) -> int:
     """Verify the boundary pairs of a run and print those that fail, then `verified N of N`; returns 0 if all hold."""
     pairs = verified = 0
-    for record, problem in problems(run_dir):
+    for record, problem in problems(run_dir, trust):
         pairs += 1
         verified += problem is None
         if problem is not None:
@@ -53,18 +56,42 @@ def replay(run_dir: Path) -> int:
     return 0 if verified == pairs else 1
 
 
-def problems(run_dir: Path) -> Iterator[tuple[BoundaryRecord, str | None]]:
+def problems(run_dir: Path, trust: bool = False) -> Iterator[tuple[BoundaryRecord, str | None]]:
     """Every boundary pair of a run with what is wrong with it, None where all of its images hold.
 
+    Args:
+        run_dir: of the search.
+        trust: run code that the run's config.yaml names, of a generator or a classifier that is not latreg's.
+
     Raises:
-        LatregError: the folder is none of a run, or its networks are not there or not the same any more.
+        LatregError: the folder is none of a run or damaged, its networks are not there or not the same any more, or it
+            names code while `trust` is off.
     """
-    parts = assemble(load_run_config(run_dir))
-    pairs = [record for record in records.read_records(run_dir) if record.flipped]
+    cfg = load_run_config(run_dir)
+    if (named := imports_of(cfg)) and not trust:
+        raise LatregError(
+            f"replaying {run_dir} runs code that is not latreg's ({', '.join(named)}): give --trust if you know it"
+        )
+    pairs = [record for record in read_fitting(run_dir, cfg.dataset) if record.flipped]
+    parts = assemble(cfg)
+    check_recipes(run_dir, pairs, parts)
     check_weights(run_dir, pairs, parts)
     for first in range(0, len(pairs), BATCH):
         batch = pairs[first : first + BATCH]
         yield from zip(batch, verify(batch, parts), strict=True)
+
+
+def check_recipes(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:
+    """Refuse rows that no search of these networks writes."""
+    layers = range(parts.generator.num_ws)
+    for pair in pairs:
+        answers = (p for p in (pair.last_probabilities, pair.first_probabilities) if p is not None)
+        whole = pair.source_image is not None and all(answers)
+        if not whole or not set(pair.layers or ()) <= set(layers):
+            raise LatregError(
+                f"expected pairs with images, answers and layers 0 .. {len(layers) - 1} in {run_dir}, but that of "
+                f"class {pair.label}, z_seed {pair.z_seed} is none"
+            )
 
 
 def check_weights(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:

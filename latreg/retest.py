@@ -74,7 +74,7 @@ def retest(run_dir: Path, settings: Sequence[str], all_flipped: bool = False) ->
         LatregError: the run has no faults, or the classifier cannot be loaded or is not understood.
     """
     cfg = classifier_config(run_dir, settings)
-    faults = read_faults(run_dir, all_flipped)
+    faults = read_faults(run_dir, cfg.dataset, all_flipped)
     sut = load_classifier(cfg.classifier, cfg.dataset, make_device(cfg.device))
     check_sut(cfg, sut)
     labels = torch.tensor([fault.label for fault in faults])

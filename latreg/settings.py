@@ -81,7 +81,7 @@ def declared_in(
         schema: a dataclass; what the schemas derived from it, which may stand in its place, have beside counts too.
         purpose: of the settings that declare none.
         stages: of the settings that name none.
-        instead: derived schemas that do stand in the place of those of groups.
+        instead: schemas of groups, derived from those that the schema names.
         prefix: of the keys, with a dot at its end.
     """
     found: dict[str, Setting] = {}

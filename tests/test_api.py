@@ -186,7 +186,9 @@ def test_a_function_that_can_be_imported_needs_no_session(elsewhere):
     made = latreg.search(classify, **{**TINY, "sources_per_class": 1})
     assert made.config.classifier.function == f"{__name__}.classify"
     assert made.config.classifier.kind == "callable"
-    assert latreg.open_run(made.path).replay() == len(made.faults(all_flipped=True))
+    with pytest.raises(latreg.LatregError, match="give --trust if you know it"):
+        latreg.open_run(made.path).replay()
+    assert latreg.open_run(made.path).replay(trust=True) == len(made.faults(all_flipped=True))
 
 
 def test_runs_of_one_second_get_folders_of_their_own(elsewhere, monkeypatch):

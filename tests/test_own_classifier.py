@@ -79,7 +79,7 @@ def test_a_network_of_ones_own_is_searched_and_replayed(cli, tmp_path, own_netwo
     metrics = json.loads((run / "metrics.json").read_text())
     assert status["classifier"]["images"] >= metrics["queries"] + 1000
     assert "right on 99.3 % of 1000 test images" in (run / "run.log").read_text()
-    assert replay.main([str(run)]) == 0
+    assert replay.main([str(run), "--trust"]) == 0
     assert cli(*TINY, f"hydra.run.dir={tmp_path / 'shipped'}")[0] == 0
     own, shipped = (list(read_records(tmp_path / name)) for name in ("run", "shipped"))
     assert [r.queries for r in own] == [r.queries for r in shipped]

@@ -1,6 +1,5 @@
 """Runs as they lie on disk: what a search found, to look at, to count and to verify."""
 
-import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.replay import problems
 from latreg.runs import records, strips
+from latreg.runs.faults import read_fitting
+from latreg.runs.files import read_json
 from latreg.runs.folder import read_status
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Run:
         path = self.path / "metrics.json"
         if not path.is_file():
             raise LatregError(f"expected a finished run in {self.path}, but its state is {self.status.get('state')}")
-        numbers: dict[str, Any] = json.loads(path.read_text())
+        numbers: dict[str, Any] = read_json(path)
         return numbers
 
     def records(self) -> "datasets.Dataset":
@@ -117,24 +118,28 @@ class Run:
         """A picture of the n best pairs, which a notebook displays: valid faults first, then other flips."""
         return strips.examples(self._flipped(), self.config.dataset.class_names, n)
 
-    def replay(self) -> int:
+    def replay(self, trust: bool = False) -> int:
         """Render every boundary pair again and show it to the classifier; how many hold. A warning names the others.
 
         >>> run.replay() == len(run.faults(all_flipped=True))
         True
 
+        Args:
+            trust: run code that the run's config.yaml names, of a generator or a classifier that is not latreg's.
+
         Raises:
-            LatregError: the networks of the run are not there, or not the same any more.
+            LatregError: the networks of the run are not there, or not the same any more, or it names code while
+                `trust` is off.
         """
         with undisturbed(), at_hand(self._live):
-            found = list(problems(self.path))
+            found = list(problems(self.path, trust))
         for record, problem in found:
             if problem is not None:
                 log.warning("class %d, z_seed %d: %s", record.label, record.z_seed, problem)
         return sum(problem is None for _, problem in found)
 
     def _flipped(self) -> list[BoundaryRecord]:
-        return [record for record in records.read_records(self.path) if record.flipped]
+        return [record for record in read_fitting(self.path, self.config.dataset) if record.flipped]
 
 
 def open_run(path: str | Path, model: Classifier | None = None) -> Run:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 
 
 class Classifier(nn.Module):
@@ -213,8 +213,8 @@ def build(network: str, channels: int, num_classes: int, network_args: dict[str,
         raise LatregError(f"classifier.network must be one of {', '.join(sorted(NETWORKS))}, got {network!r}")
     try:
         body = NETWORKS[network](channels, num_classes, **network_args)
-    except TypeError as error:
-        raise LatregError(f"classifier.network_args do not fit the network {network}: {error}") from error
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
+        raise LatregError(f"classifier.network_args do not fit the network {network}: {reason(error)}") from error
     classifier = Classifier(body, channels, num_classes)
     return classifier.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]
 

@@ -4,22 +4,23 @@ What comes out is in the order in which splits are cut: as the files are, or whe
 so that every part of them holds each class in its share.
 """
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from latreg.data.folders import AS_FOUND, Choice, are_class_folders, read_class_folders
+from latreg.data.raster import opened
 from latreg.errors import LatregError
 
-TEST_NAMES = ("test", "validation", "valid", "val")  # of the split that serves as test images, in this order
+log = logging.getLogger(__name__)
+
 TEST_SHARE = 0.2  # of a data set without such a split: its last images
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-TABLE_SUFFIXES = {".parquet", ".arrow", ".csv", ".json", ".jsonl", ".tar", ".zip"}  # what `datasets` reads
 LABEL_COLUMNS = (
     "label",
     "labels",
@@ -29,7 +30,8 @@ LABEL_COLUMNS = (
     "category",
 )  # in this order, where there are several
 GRAY, COLOUR = {"1", "L", "LA"}, {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+UNLABELLED = -1  # in a column of numbers: the class is not told
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,17 @@ class Pictures:
         return Pictures([self.cells[i] for i in index], self.labels[index], self.class_names)
 
 
-def find_pictures(source: str, split: str) -> Pictures:
+def find_pictures(source: str, split: str, choice: Choice = AS_FOUND) -> Pictures:
     """The "train" or "test" pictures of a folder, or of a data set that `datasets.load_dataset` knows by this name.
 
     Raises:
         LatregError: there is no such folder or data set, or it holds no pictures with classes.
     """
-    splits = _from_folders(Path(source)) if _is_class_folders(source) else _from_datasets(source)
-    others = [name for name in TEST_NAMES if name in splits]
-    if split == "test" and others:
-        return _dealt_out(splits[others[0]])
+    splits = _from_folders(Path(source), choice) if _is_class_folders(source, choice) else _from_hub(source, choice)
+    if split == "test" and "test" in splits:
+        return _dealt_out(splits["test"])
     train = _dealt_out(splits["train"])
-    border = len(train) if others else len(train) - round(TEST_SHARE * len(train))
+    border = len(train) if "test" in splits else len(train) - round(TEST_SHARE * len(train))
     return train.take(np.arange(border) if split == "train" else np.arange(border, len(train)))
 
 
@@ -70,19 +71,18 @@ def decode(pictures: Pictures, source: str) -> tuple[np.ndarray, str]:
     """
     modes: dict[str, str] = {}
     sizes: dict[tuple[int, int], str] = {}
-    images = [_open(name, cell) for name, cell in pictures.cells]
-    for (name, _), image in zip(pictures.cells, images, strict=True):
+    images: list[Image.Image] = []
+    for name, cell in pictures.cells:
+        images.append(image := _open(name, cell))
         modes.setdefault("gray" if image.mode == "L" else "colour", name)
         sizes.setdefault(image.size, name)
-        if image.width != image.height:
-            raise LatregError(f"images must be square, got {image.width}x{image.height} in {name}")
+        if len(sizes) > 1:
+            (one, first), (other, second) = sizes.items()
+            raise LatregError(
+                f"images must have one size, got {one[0]}x{one[1]} in {first}, {other[0]}x{other[1]} in {second}"
+            )
     if not images:
         raise LatregError(f"expected images at {source!r}, got none")
-    if len(sizes) > 1:
-        (one, first), (other, second) = list(sizes.items())[:2]
-        raise LatregError(
-            f"images must have one size, got {one[0]}x{one[1]} in {first}, {other[0]}x{other[1]} in {second}"
-        )
     colour = "colour" in modes
     arrays = np.stack([np.asarray(image.convert("RGB") if colour else image) for image in images])
     arrays = arrays.transpose(0, 3, 1, 2) if colour else arrays[:, None]
@@ -92,14 +92,12 @@ def decode(pictures: Pictures, source: str) -> tuple[np.ndarray, str]:
 
 def _open(name: str, cell: Path | bytes) -> Image.Image:
     """A picture in mode L or RGB."""
-    try:
-        with Image.open(BytesIO(cell) if isinstance(cell, bytes) else cell) as image:
-            mode = image.mode
-            if mode in GRAY | COLOUR:
-                return image.convert("L" if mode in GRAY else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's ways to say broken
-        raise LatregError(f"{name} cannot be read as an image: {error}") from error
-    raise LatregError(f"images must have 8 bits per channel, got the mode {mode} in {name}")
+    with opened(cell, name) as image:
+        if image.width != image.height:
+            raise LatregError(f"images must be square, got {image.width}x{image.height} in {name}")
+        if image.mode not in GRAY | COLOUR:
+            raise LatregError(f"images must have 8 bits per channel, got the mode {image.mode} in {name}")
+        return image.convert("L" if image.mode in GRAY else "RGB")
 
 
 def _dealt_out(pictures: Pictures) -> Pictures:
@@ -118,97 +116,119 @@ def _dealt_out(pictures: Pictures) -> Pictures:
 # ---- folders
 
 
-def _is_class_folders(source: str) -> bool:
-    """Whether it is a folder without tables but those that describe its pictures, so that folders stand for classes."""
+def _is_class_folders(source: str, choice: Choice) -> bool:
+    """Whether it is a folder in which folders stand for classes; else `datasets` reads it or finds it on the hub."""
     root = Path(source)
-    if not root.is_dir():
-        if not HUB_NAME.fullmatch(source):
-            raise LatregError(f"dataset.path must be an existing folder or owner/name on the hub, got {source}")
-        return False
-    tables = [path for path in root.rglob("*") if path.suffix in TABLE_SUFFIXES]
-    described = bool(_folders(root)) and all(path.stem == "metadata" for path in tables)  # as latreg.export writes them
-    return not tables or described
+    if root.is_dir():
+        return are_class_folders(root, choice)
+    if (
+        not HUB_NAME.fullmatch(source) or Path(source.split("/", maxsplit=1)[0]).exists()
+    ):  # there, it is a misspelt path
+        raise LatregError(f"dataset.path must be an existing folder or owner/name on the hub, got {source}")
+    return False
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
-
-
-def _from_folders(root: Path) -> dict[str, Pictures]:
-    """Splits by name, each a folder with one folder per class; one level of folders is all "train"."""
-    folders = _folders(root)
-    if not folders:
-        raise LatregError(f"expected one folder of images per class in {root}, got no folders")
-    splits = {path.name: path for path in folders}
-    if "train" not in splits or not set(splits) <= {"train", *TEST_NAMES}:
-        splits = {"train": root}
-    class_names = [path.name for path in _folders(splits["train"])]
-    return {name: _class_folders(path, class_names) for name, path in splits.items()}
-
-
-def _class_folders(root: Path, class_names: list[str]) -> Pictures:
-    cells: list[tuple[str, Path | bytes]] = []
-    labels = []
-    for folder in _folders(root):
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-        if folder.name not in class_names:
-            raise LatregError(f"each class must have training images, got none for {folder}")
-        if not files:
-            raise LatregError(f"each class must have images, got none in {folder}")
-        cells += [(str(path), path) for path in files]
-        labels += [class_names.index(folder.name)] * len(files)
-    return Pictures(cells, np.array(labels, dtype=np.int64), class_names)
+def _from_folders(root: Path, choice: Choice) -> dict[str, Pictures]:
+    if choice.subset is not None:
+        raise LatregError(f"dataset.subset must be null for class folders, got {choice.subset}")
+    found = read_class_folders(root, choice)
+    return {
+        part: Pictures(
+            [(str(path), path) for path, _ in files], np.array([label for _, label in files]), found.class_names
+        )
+        for part, files in found.files.items()
+    }
 
 
 # ---- Hugging Face
 
 
-def _from_datasets(source: str) -> dict[str, Pictures]:
+def _from_hub(source: str, choice: Choice) -> dict[str, Pictures]:
     import datasets  # slow to import, and not needed once the cache is there
 
     try:
-        loaded = datasets.load_dataset(source)
+        loaded = datasets.load_dataset(source, name=choice.subset)
     except Exception as error:  # the library raises a dozen types for "not there"
         raise LatregError(
-            f"expected a folder or hub data set with a 'train' split at {source!r}: {error} "
-            "(LATREG_DATA may name a local folder of data sets)"
+            f"expected a folder or hub data set with a 'train' split at {source!r}: {' '.join(str(error).split())} "
+            "(dataset.subset chooses a configuration; LATREG_DATA may name a local folder of data sets)"
         ) from error
-    names = [name for name in loaded if name in ("train", *TEST_NAMES)]
-    if "train" not in names:
-        raise LatregError(f"expected a 'train' split at {source!r}, got {', '.join(names) or 'none'}")
-    class_names = _class_names(loaded["train"], source)
-    return {name: _table(loaded[name], class_names, source, name) for name in names}
+    splits = choice.splits(list(loaded), source)
+    if "train" not in splits:
+        raise LatregError(
+            f"expected a 'train' split at {source!r}, got {', '.join(loaded) or 'none'}; dataset.train_split may name "
+            "another one"
+        )
+    columns = _columns(loaded[splits["train"]].features, source)
+    class_names = _class_names(loaded[splits["train"]], columns[1], source)
+    log.info("%d classes at %s, of the column %s; splits %s", len(class_names), source, columns[1], splits)
+    return {part: _table(loaded[name], columns, class_names, source, name) for part, name in splits.items()}
 
 
-def _table(table: Any, class_names: list[str], source: str, split: str) -> Pictures:
+def _table(table: Any, columns: tuple[str, str], class_names: list[str], source: str, split: str) -> Pictures:
     """One split, with labels that count in `class_names`, those of the training images."""
     import datasets
 
-    image_column, label_column = _columns(table.features, source)
+    if missing := [column for column in columns if column not in table.features]:
+        raise LatregError(f"expected the column {missing[0]!r} in the {split!r} split at {source!r} too, got none")
+    image_column, label_column = columns
+    values = _labels(table, label_column, source)
+    kept = [row for row, value in enumerate(values) if value != UNLABELLED]
+    if not kept:
+        raise LatregError(
+            f"expected labels in the {split!r} split at {source!r}, but all {len(values)} are {UNLABELLED}; "
+            "dataset.train_split and dataset.test_split may name others"
+        )
+    if len(kept) < len(values):
+        log.warning("%d of the %d images of %s at %s have the label -1 and are left out",
+                    len(values) - len(kept), len(values), split, source)  # fmt: skip
     undecoded = table.cast_column(image_column, datasets.Image(decode=False))
-    cells = [
-        (f"row {row} of {split!r} at {source!r}", cell["bytes"] or Path(cell["path"]))
-        for row, cell in enumerate(_present(undecoded[image_column], image_column, source))
-    ]
-    values = _present(table[label_column], label_column, source)
+    cells = _present(undecoded[image_column], image_column, source)
     numbers = {name if isinstance(values[0], str) else number: number for number, name in enumerate(class_names)}
-    if foreign := sorted(set(values) - numbers.keys()):
+    if foreign := sorted({values[row] for row in kept} - numbers.keys()):
         raise LatregError(
             f"each image at {source!r} must have one of the {len(class_names)} classes of its 'train' split, "
             f"got {foreign[0]!r} in its {split!r} split"
         )
-    return Pictures(cells, np.array([numbers[value] for value in values], dtype=np.int64), class_names)
+    named = [(f"row {row} of {split!r} at {source!r}", _cell(cells[row], source)) for row in kept]
+    return Pictures(named, np.array([numbers[values[row]] for row in kept], dtype=np.int64), class_names)
 
 
-def _class_names(train: Any, source: str) -> list[str]:
+def _cell(cell: dict[str, Any], source: str) -> Path | bytes:
+    """The content of a picture, or its file."""
+    if cell["bytes"] is not None:
+        content: bytes = cell["bytes"]
+        return content
+    if cell["path"] and Path(cell["path"]).is_file():
+        return Path(cell["path"])
+    raise LatregError(f"each image at {source!r} must be there, but the file {cell['path']} is not")
+
+
+def _class_names(train: Any, column: str, source: str) -> list[str]:
     """The classes of the training images, in the order of their numbers."""
     import datasets
 
-    _, column = _columns(train.features, source)
     feature = train.features[column]
     if isinstance(feature, datasets.ClassLabel):
         return list(feature.names)
-    return _names_of(_present(train[column], column, source), column, source)
+    return _names_of([value for value in _labels(train, column, source) if value != UNLABELLED], column, source)
+
+
+def _labels(table: Any, column: str, source: str) -> list[Any]:
+    """A column as words or whole numbers; truth values are words, and numbers with a point whole where they are.
+
+    Raises:
+        LatregError: it holds something else.
+    """
+    values = [str(value) if isinstance(value, bool) else value for value in _present(table[column], column, source)]
+    values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+    if {type(value) for value in values} in ({int}, {str}):
+        return values
+    odd = next((value for value in values if not isinstance(value, int | str)), values[0])
+    kind = getattr(table.features[column], "dtype", "another type")
+    raise LatregError(
+        f"the column {column!r} at {source!r} must hold words or whole numbers, got {kind} with {str(odd)[:100]}"
+    )
 
 
 def _columns(features: Any, source: str) -> tuple[str, str]:
@@ -217,21 +237,20 @@ def _columns(features: Any, source: str) -> tuple[str, str]:
 
     images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
     classes = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
-    classes = classes or [name for name in LABEL_COLUMNS if getattr(features.get(name), "dtype", None) in _PLAIN]
+    classes = classes or [name for name in LABEL_COLUMNS if isinstance(features.get(name), datasets.Value)]
     classes.sort(key=lambda name: LABEL_COLUMNS.index(name) if name in LABEL_COLUMNS else len(LABEL_COLUMNS))
     if not images or not classes:
         raise LatregError(f"expected an image and a class label column at {source!r}, got {', '.join(features)}")
     return images[0], classes[0]
 
 
-_PLAIN = ("int64", "int32", "int16", "int8", "uint8", "string")
-
-
 def _names_of(values: Sequence[Any], column: str, source: str) -> list[str]:
     """Class names of a column of words, or of numbers 0 .. K - 1."""
+    if not values:
+        raise LatregError(f"expected labels in the column {column!r} at {source!r}, but all are {UNLABELLED}")
     if isinstance(values[0], str):
         return sorted(set(values))
-    if sorted(set(values)) != list(range(max(values) + 1)):
+    if len(set(values)) != max(values) + 1 or min(values) < 0:
         raise LatregError(f"the column {column!r} at {source!r} must hold numbers from 0 on without a gap")
     return [str(number) for number in range(max(values) + 1)]
 

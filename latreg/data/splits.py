@@ -13,13 +13,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from latreg.config import DatasetConfig
+from latreg.data.folders import AS_FOUND, Choice
 from latreg.data.images import ImageSet, pad_to
 from latreg.data.pictures import decode, find_pictures
 from latreg.errors import LatregError
+from latreg.surroundings import cache_folder
 
 MIN_RESOLUTION = 32
 MAX_VALIDATION = 5000
-CACHE_VERSION = 3  # of what is cached and how: raised where either changes
+CACHE_VERSION = 4  # of what is cached and how: raised where either changes
 
 
 def resolve_source(dataset: DatasetConfig | DictConfig) -> str:
@@ -37,7 +39,12 @@ def resolve_source(dataset: DatasetConfig | DictConfig) -> str:
     return str(path)
 
 
-def load_images(source: str, split: str, channels: int) -> ImageSet:
+def choice_of(dataset: DatasetConfig | DictConfig) -> Choice:
+    """Which subset and splits of the data set are wanted."""
+    return Choice(dataset.subset, dataset.train_split, dataset.test_split)
+
+
+def load_images(source: str, split: str, channels: int, choice: Choice = AS_FOUND) -> ImageSet:
     """Read one split ("train" or "test") of a hub data set or a local folder, through the uint8 cache.
 
     Gray images get three equal channels where three are asked for.
@@ -45,7 +52,7 @@ def load_images(source: str, split: str, channels: int) -> ImageSet:
     Raises:
         LatregError: the source cannot be read, holds no images and labels, or colours where one channel is asked for.
     """
-    decoded = _load(source, split)
+    decoded = _load(source, split, choice)
     found = decoded.data.images.shape[1]
     if channels not in (found, 3):
         raise LatregError(f"dataset.channels must be 3 for the colour images of {source!r}, got {channels}")
@@ -64,9 +71,9 @@ def load_split(dataset: DatasetConfig, name: str) -> ImageSet:
     if name not in ("train", "validation", "test"):
         raise ValueError(f"split must be train, validation or test, got {name!r}")
     source, part = resolve_source(dataset), "test" if name == "test" else "train"
-    data = load_images(source, part, dataset.channels)
+    data = load_images(source, part, dataset.channels, choice_of(dataset))
     if dataset.path:  # the names of the data sets that latreg knows may be spelt otherwise than in their files
-        check_class_names(dataset.class_names, _load_class_names(source, part), source)
+        check_class_names(dataset.class_names, _load_class_names(source, part, choice_of(dataset)), source)
     if name != "test":
         if not 1 <= dataset.validation_size < len(data):
             raise LatregError(
@@ -105,7 +112,7 @@ def complete(dataset: DictConfig) -> None:
     if not missing:
         return
     source = resolve_source(dataset)
-    train, test = _load(source, "train"), _load(source, "test")
+    train, test = (_load(source, part, choice_of(dataset)) for part in ("train", "test"))
     count, channels, side, _ = train.data.images.shape
     test_channels, test_side = test.data.images.shape[1:3]
     if len(train.class_names) < 2:
@@ -133,39 +140,41 @@ class _Decoded:
     mixed: str  # gray and colour, with an example of each
 
 
-def _load(source: str, split: str) -> _Decoded:
+def _load(source: str, split: str, choice: Choice) -> _Decoded:
     """One split as it is, through the cache."""
-    with np.load(_cached(source, split)) as arrays:
+    with np.load(_cached(source, split, choice)) as arrays:
         data = ImageSet(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
         return _Decoded(data, arrays["class_names"].tolist(), str(arrays["mixed"]))
 
 
-def _load_class_names(source: str, split: str) -> list[str]:
+def _load_class_names(source: str, split: str, choice: Choice) -> list[str]:
     """Those of one split, without its images."""
-    with np.load(_cached(source, split)) as arrays:
+    with np.load(_cached(source, split, choice)) as arrays:
         return [str(name) for name in arrays["class_names"]]
 
 
-def _cached(source: str, split: str) -> Path:
+def _cached(source: str, split: str, choice: Choice) -> Path:
     """The cache's file of one split, which is made where it is not there."""
-    cache = _cache_folder() / f"{_cache_key(source, split)}.npz"
+    cache = cache_folder() / f"{_cache_key(source, split, choice)}.npz"
     if not cache.is_file():
-        pictures = find_pictures(source, split)
+        pictures = find_pictures(source, split, choice)
         images, mixed = decode(pictures, source)
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
-        os.replace(file.name, cache)
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
+                np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
+            os.replace(file.name, cache)
+        except OSError as error:
+            raise LatregError(
+                "LATREG_CACHE must name a folder that can be written, with free space, but of "
+                f"{cache.parent} it is said: {error.strerror}"
+            ) from error
     return cache
 
 
-def _cache_folder() -> Path:
-    return Path(os.environ.get("LATREG_CACHE", Path.home() / ".cache" / "latreg"))
-
-
-def _cache_key(source: str, split: str) -> str:
+def _cache_key(source: str, split: str, choice: Choice) -> str:
     """A digest that changes when a local folder's files do, or what is cached."""
-    parts = [str(CACHE_VERSION), source, split]
+    parts = [str(CACHE_VERSION), source, split, repr(choice)]
     if Path(source).is_dir():
         files = sorted(p for p in Path(source).resolve().rglob("*") if p.is_file())
         parts += [f"{p}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files]

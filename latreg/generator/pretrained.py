@@ -88,6 +88,11 @@ def load_generator(config: GeneratorConfig, dataset: DatasetConfig, device: torc
     ):
         if arguments[key] != wanted:
             raise LatregError(f"generator.weights for {dataset.name} must have {key} {wanted}, got {arguments[key]}")
+    made_for = weights.read_card(path).get("dataset", dataset.name)
+    if dataset.path is None and made_for != dataset.name:  # what one's own images are called may change
+        raise LatregError(
+            f"generator.weights for {dataset.name} must be trained on it, got weights of {made_for} in {path}"
+        )
     return StyleGAN2(network.to(device), weights.sha256(path), classes)
 
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from latreg.classifier.adapters import AdaptedSUT, load_classifier
 from latreg.compute.device import CHUNK, make_device
 from latreg.config import Config, OwnGeneratorConfig, SearchConfig, StrategyConfig
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 from latreg.generator.own import load_own_generator
 from latreg.generator.pretrained import load_generator
 from latreg.interfaces import SUT, Columns, Generator, Strategy
@@ -101,7 +102,12 @@ def make_generator(cfg: Config, device: torch.device) -> Generator:
 
 def make_strategy(cfg: StrategyConfig, num_ws: int) -> Strategy:
     """The strategy that the configuration names, for a generator of num_ws layers."""
-    strategy: Strategy = instantiate(cfg, _convert_="all")
+    try:
+        strategy: Strategy = instantiate(cfg, _convert_="all")
+    except InstantiationException as error:
+        raise LatregError(
+            f"strategy._target_ must be a strategy that takes the settings beside it: {reason(error)}"
+        ) from error
     return strategy.prepared(num_ws)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from latreg.classifier.training import train_classifier
 from latreg.config import Config, OwnClassifierConfig, OwnGeneratorConfig
 from latreg.data.images import save_probe
-from latreg.data.splits import load_images, resolve_source
+from latreg.data.splits import choice_of, load_images, resolve_source
 from latreg.errors import LatregError
 from latreg.evaluation.card import evaluate_generator
 from latreg.evaluation.scores import TrainingScores
@@ -22,7 +22,7 @@ from latreg.zoo.weights import probe_path
 
 def make_probe(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Write the first test images to a file, to be shipped for the check of SUTs."""
-    data = load_images(resolve_source(cfg.dataset), "test", cfg.dataset.channels)
+    data = load_images(resolve_source(cfg.dataset), "test", cfg.dataset.channels, choice_of(cfg.dataset))
     path = folder.path / probe_path(cfg.dataset.name).name
     save_probe(path, data.slice(0, cfg.classifier.probe_images))
     return {"images": cfg.classifier.probe_images, "file": str(path)}

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -32,19 +33,21 @@ class SearchProgress:
             TimeRemainingColumn(),
             TextColumn("left"),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=sys.stderr is None or not sys.stderr.isatty(),
         )
         self._task = self._progress.add_task("search", total=total, completed=completed, found="")
 
     def __enter__(self) -> "SearchProgress":
-        self._progress.start()
+        with suppress(OSError):  # a terminal that was closed, as in what follows
+            self._progress.start()
         self._engine.on_round = self._refresh
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()
 
     def advance(self, record: BoundaryRecord) -> None:
         """Count a finished source."""
@@ -59,4 +62,5 @@ class SearchProgress:
         completed = self._saved + max(self._engine.finished, self._records)
         speed = queries / max(time.monotonic() - self._started, 1e-9)
         found = f"{self._faults} valid faults of {self._flipped} flips, {queries} queries, {speed:.0f}/s,"
-        self._progress.update(self._task, completed=completed, found=found)
+        with suppress(OSError):
+            self._progress.update(self._task, completed=completed, found=found)

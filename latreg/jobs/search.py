@@ -18,6 +18,7 @@ from latreg.jobs.sources import find_sources, read_sources, shard_of, write_sour
 from latreg.jobs.sut_check import check_sut
 from latreg.jobs.workers import find_records
 from latreg.runs import records, strips
+from latreg.runs.faults import image_shape
 from latreg.runs.files import writing
 from latreg.runs.folder import RunFolder
 from latreg.runs.provenance import changed_files
@@ -27,7 +28,7 @@ from latreg.tracking import Tracker
 def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Search boundary inputs, save and log them, and score what was found."""
     check_budget(cfg.search)
-    saved = records.recover_records(folder.path)
+    saved = records.recover_records(folder.path, image_shape(cfg.dataset))
     parts = assemble(cfg)
     ids = parts.ids
     check_same_networks(saved, parts, folder)

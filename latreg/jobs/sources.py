@@ -1,6 +1,5 @@
 """The sources of a search: drawn, chosen where the SUT is unsure, or labelled; shared out, written and read again."""
 
-import json
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from itertools import product
@@ -13,6 +12,7 @@ from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, Z_SEEDS, BoundaryRecord, Evaluation, Proposal, Source
 from latreg.jobs.assembly import Parts
+from latreg.runs.files import read_json
 from latreg.runs.folder import RunFolder
 from latreg.search.criteria import BaselineGate, stratum
 from latreg.search.recipes import Request
@@ -85,6 +85,10 @@ def choose_uncertain(
     def wanted(evaluation: Evaluation) -> bool:
         return gate.rejects(evaluation) is None and stratum(evaluation, confident_below) == "uncertain"
 
+    log.info(
+        "choosing %d uncertain sources of each of %d classes: up to %d images",
+        *(per_class, len(classes), LOOKS * per_class * len(classes)),
+    )
     found: list[list[Source]] = []
     for label in classes:
         chosen: list[Source] = []
@@ -176,8 +180,20 @@ def read_sources(run_dir: Path, per_class: int | None = None) -> list[Source]:
 
     Args:
         per_class: search.sources_per_class, None = whatever it was.
+
+    Raises:
+        LatregError: the file is damaged.
     """
     path = run_dir / "sources.json"
-    kept = json.loads(path.read_text()) if path.is_file() else {"sources": []}
+    if not path.is_file():
+        return []
+    kept = read_json(path)
+    pairs = kept.get("sources") if isinstance(kept, dict) else None
+    if not isinstance(pairs, list) or not all(map(_is_pair, pairs)):
+        raise LatregError(f"expected the sources of a run in {path}, pairs of class and z_seed, but it is damaged")
     fits = per_class is None or kept.get("sources_per_class") == per_class
-    return [Source(*pair) for pair in kept["sources"]] if fits else []
+    return [Source(*pair) for pair in pairs] if fits else []
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(number) is int for number in value)

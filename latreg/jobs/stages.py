@@ -3,13 +3,15 @@
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from omegaconf import DictConfig
 
 from latreg.compute.memory import keep_freed_memory
-from latreg.config import SEARCH, Config, check_given, check_settings, typed
+from latreg.config import SEARCH, Config, check_given, check_names, check_settings, typed
 from latreg.data.splits import complete
 from latreg.errors import ResumeRefusedError
 from latreg.jobs.networks import describe_networks
@@ -21,11 +23,13 @@ Stage = Callable[[Config, RunFolder], dict[str, Any]]  # does the work in the ru
 
 def run(cfg: DictConfig, output_dir: str) -> None:
     """Run the stage that the configuration names, in its run folder; the last line printed is that folder."""
-    _catch_sigterm()
+    _catch_signals()
     keep_freed_memory()
     folder = RunFolder(Path(output_dir))
-    print(metrics.as_text(carry_out(cfg, folder)))
-    print(folder.path)
+    results = carry_out(cfg, folder)
+    with suppress(OSError):  # nobody listens any more, and all is on the disk
+        print(metrics.as_text(results))
+        print(folder.path, flush=True)
 
 
 def carry_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
@@ -39,6 +43,7 @@ def carry_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     check_given(cfg)
     describe_networks(cfg)
     config = typed(cfg)
+    check_names(config)
     stage = _stage(config.stage)
     with folder.claimed():
         folder.begin(cfg)
@@ -63,10 +68,20 @@ def _results(stage: Stage, config: Config, folder: RunFolder) -> dict[str, Any]:
     return results
 
 
-def _catch_sigterm() -> None:
-    """SIGTERM ends a run as Ctrl-C does, unless the launcher of the job wants to answer it itself."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _catch_signals() -> None:
+    """SIGTERM and a closed terminal end a run as Ctrl-C does, unless the launcher of the job answers them itself."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    ours = [one for name in ("SIGTERM", "SIGHUP") if (one := getattr(signal, name, None)) is not None]
+    ours = [one for one in ours if signal.getsignal(one) is signal.SIG_DFL]
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for one in ours:  # a second one must not interrupt what saves the records
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in ours:
+        signal.signal(one, interrupt)
 
 
 def _stage(name: str) -> Stage:

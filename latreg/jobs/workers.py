@@ -29,7 +29,7 @@ BLOCKS_PER_WORKER = 4  # sources are dealt out in blocks: large for full batches
 BLOCK_RANGE = (16, 100)
 BLOCKS_AHEAD = 2  # per worker, so that it finds another block while the records of this one wait for earlier ones
 Block = tuple[list[BoundaryRecord], Usage]  # what was found, and what was asked of a classifier that counts it
-TOLD_BY_PARENT = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")  # a terminal or a scheduler signals workers too
+TOLD_BY_PARENT = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # a terminal or a scheduler signals workers too
 
 
 def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: int) -> Iterator[BoundaryRecord]:

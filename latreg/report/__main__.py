@@ -51,12 +51,22 @@ def report(run_dirs: Sequence[Path], results_dir: Path, output: Path, study: Pat
 
         results.write(gather(run_dirs), results_dir)
     read = results.read(results_dir)
-    for note in read.study["notes"]:
-        print(note, file=sys.stderr)
-    pictures = page.write_figures(read, output / "figures")
-    page.write_page(read, pictures, output / "index.html")
-    if study is not None:
-        update(study, read, pictures)
+    try:
+        for note in read.study["notes"]:
+            print(note, file=sys.stderr)
+        pictures = page.write_figures(read, output / "figures")
+        page.write_page(read, pictures, output / "index.html")
+        if study is not None:
+            update(study, read, pictures)
+    except LatregError:
+        raise
+    except Exception as error:  # tables of somebody else's may hold anything, in any place
+        if run_dirs:
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise LatregError(
+            f"expected the results of a study in {results_dir}, but they are damaged: {reason}"
+        ) from error
     print(output / "index.html")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from latreg.measures import metrics
 from latreg.report.results import CHOSEN, STRATA
-from latreg.report.rows import BudgetRow, CellRow, ClassRow, Numbers, Raw
+from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
 from latreg.report.runs import Column, Rows, Run, Study
 from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
 from latreg.runs.cell import Cell
@@ -102,18 +102,24 @@ def _from_metrics(study: Study, cell: Cell, stratum: str) -> Raw:
 
 
 def _measured(run: Run, stratum: str) -> Raw:
-    values: Numbers = run.metrics if stratum == "all" else run.metrics.get("strata", {}).get(stratum, {})
+    values: Any = run.metrics
+    for name in () if stratum == "all" else ("strata", stratum):
+        values = values.get(name) if isinstance(values, Mapping) else None
     known = metrics.summarize([], list(run.rows.flags)).keys() - {"diversity", "seconds", "queries_per_second"}
     row: Raw = {}
-    for name, value in values.items():
+    for name, value in values.items() if isinstance(values, Mapping) else ():
         if name in known:
             continue
         if name.endswith("_ci95"):
-            low, high = value or (None, None)
+            low, high = value if _is_interval(value) else (None, None)
             row |= {name.replace("_ci95", "_low"): low, name.replace("_ci95", "_high"): high}
         elif value is None or isinstance(value, int | float):
             row[name] = value
     return row
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(end, int | float) for end in value)
 
 
 def budget_rows(study: Study) -> list[BudgetRow]:

@@ -13,13 +13,15 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from latreg.errors import LatregError
+from latreg.names import check_name
 from latreg.report.rows import BudgetRow, CellRow, ClaimRow, ClassRow, Comparison, Pair, Raw
-from latreg.runs.files import replacing
+from latreg.runs.files import MAX_JSON, read_json, replacing
 
 VERSION = 1  # of the tables; count up when they change
 CHOSEN = "chosen"  # the sources that were chosen because the SUT is not sure of them; all others were drawn
@@ -87,14 +89,24 @@ def read(folder: Path) -> Results:
     for name in _NAMES:
         path = _path(folder, name)
         try:
-            text = path.read_text()
-            table = _from_json(text, path) if name in _JSON else _from_csv(text)
+            table = _from_json(path) if name in _JSON else _from_csv(path)
             tables[name] = [_ROWS[name].read(row) for row in table] if name in _ROWS else table
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise LatregError(f"expected the results of a study in {folder}, but {path.name}: {error}") from error
         except KeyError as error:
             raise LatregError(f"expected the results of a study in {folder}, but {path.name} has no {error}") from error
+        except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+            raise LatregError(f"expected the results of a study in {folder}, but {path.name}: {error}") from error
+    _check_names(tables)
     return Results(**tables)
+
+
+def _check_names(tables: Mapping[str, Any]) -> None:
+    """Refuse names of data sets that would lead figures out of their folder."""
+    datasets = tables["study"].get("datasets")
+    if not isinstance(datasets, dict):
+        raise LatregError("expected the data sets of a study in study.json, got none")
+    cells = [row.cell for name in ("cells", "budget", "classes", "gallery") for row in tables[name]]
+    for dataset in {*datasets, *(cell.dataset for cell in cells)}:
+        check_name("dataset", dataset)
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -105,12 +117,16 @@ def _to_json(name: str, content: Any) -> str:
     return json.dumps({"version": VERSION, name: _rounded(content)}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _from_json(text: str, path: Path) -> Any:
-    document = json.loads(text)
+def _from_json(path: Path) -> Any:
+    document = read_json(path)
     version = document.get("version") if isinstance(document, dict) else None
     if version != VERSION:
         raise LatregError(f"expected results of version {VERSION} in {path}, got version {version}")
-    return document[path.stem]
+    content = document.get(path.stem)
+    rows = [content] if path.stem == "study" else content
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise LatregError(f"expected rows of {path.stem} in {path}, got something else")
+    return content
 
 
 def _rounded(value: Any) -> Any:
@@ -131,7 +147,10 @@ def _to_csv(table: list[Raw]) -> str:
     return text.getvalue()
 
 
-def _from_csv(text: str) -> list[Raw]:
+def _from_csv(path: Path) -> list[Raw]:
+    if (size := path.stat().st_size) > MAX_JSON:
+        raise LatregError(f"it must have at most {MAX_JSON} bytes, got {size}")
+    text = path.read_text(encoding="utf-8")
     rows = csv.DictReader(io.StringIO(text))
     return [{name: (cell or None) if name in TEXT else _parse(cell) for name, cell in row.items()} for row in rows]
 

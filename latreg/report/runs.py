@@ -1,6 +1,5 @@
 """Finished searches as they lie on disk: which cell of the study each belongs to, and its rows without images."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,9 +13,11 @@ from numpy.typing import NDArray
 from latreg.config import purpose_in
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, flags_of
+from latreg.names import check_name
 from latreg.report.results import CHOSEN
 from latreg.runs import records
 from latreg.runs.cell import Cell
+from latreg.runs.files import read_json
 from latreg.runs.folder import flatten, read_config, read_status
 
 _COMPARED = ("dataset.", "strategy.", "truncation.")  # groups of settings in which the cells of a study differ
@@ -118,8 +119,10 @@ class Run:
     rows: Rows
 
     def records(self, numbers: Sequence[int]) -> list[BoundaryRecord]:
-        """Rows with their images."""
-        return records.read_rows(self.path, numbers)
+        """Rows with their images, which must be of the size that the configuration says."""
+        side, channels = (self.config["dataset"].get(key) for key in ("resolution", "channels"))
+        known = isinstance(side, int) and isinstance(channels, int)
+        return records.read_rows(self.path, numbers, (channels, side, side) if known else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +213,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 def _left_out(config: Mapping[str, Any], status: Mapping[str, Any]) -> str | None:
     if config.get("stage", "search") != "search":
-        return f"is no search but a {config['stage']}"
+        return f"is no search but a {str(config['stage'])[:100]}"
     if not config:
         return "has no config.yaml"
     if (state := status.get("state")) != "done":
@@ -220,14 +223,53 @@ def _left_out(config: Mapping[str, Any], status: Mapping[str, Any]) -> str | Non
 
 def _read_run(folder: Path, config: dict[str, Any], status: dict[str, Any], number: int) -> Run:
     try:
+        _check_used(config)
         cell = Cell.of(config)
-        metrics = json.loads((folder / "metrics.json").read_text())
-        rows = read_rows(folder, number, _first_z_seed(config))
+        for key in ("first_z_seed", "z_seed_stride"):
+            _typed({"search": {key: 0} | config["search"]}, "search", key, int)
+        _typed({"": {"run_seed": 0} | config}, "", "run_seed", int)
     except KeyError as error:
         raise LatregError(f"expected the configuration of a search in {folder}, but it has no {error}") from error
-    except (OSError, ValueError) as error:
+    except LatregError as error:
+        raise LatregError(f"expected the configuration of a search in {folder}, but {error}") from error
+    try:
+        metrics = read_json(folder / "metrics.json")
+    except LatregError as error:
         raise LatregError(f"expected the metrics.json of a finished search in {folder}, but: {error}") from error
+    if not isinstance(metrics, dict):
+        raise LatregError(f"expected the metrics.json of a finished search in {folder}, but it has no names")
+    rows = read_rows(folder, number, _first_z_seed(config))
+    _check_rows(rows, len(config["dataset"]["class_names"]), folder)
     return Run(folder, cell, config, status, metrics, status.get("command") or "", rows)
+
+
+def _check_used(config: Mapping[str, Any]) -> None:
+    """Refuse other types than those of the schema in what a report shows, and names that are no names of files."""
+    for group in ("dataset", "strategy"):
+        check_name(f"{group}.name", config[group]["name"])
+    for key in ("mode", "center", *(["direction"] if config["truncation"]["mode"] == "adaptive" else [])):
+        _typed(config, "truncation", key, str)
+    if not isinstance(psi := config["truncation"].get("psi"), int | float | None):
+        raise LatregError(f"truncation.psi must be a number, got {str(psi)[:100]}")
+    _typed(config, "search", "max_queries_per_source", int)
+    for group, key in (("dataset", "class_names"), ("validity", "gates")):
+        if not all(isinstance(name, str) for name in _typed(config, group, key, list)):
+            raise LatregError(f"{group}.{key} must be a list of names")
+
+
+def _typed(config: Mapping[str, Any], group: str, key: str, kind: type) -> Any:
+    value = config[group][key]
+    if not isinstance(value, kind):
+        raise LatregError(f"{group}.{key} must be of type {kind.__name__}, got {str(value)[:100]}")
+    return value
+
+
+def _check_rows(rows: Rows, classes: int, folder: Path) -> None:
+    """Refuse rows of other classes than the run's, and flips without an answer."""
+    flips = rows.where(rows.flipped == 1)
+    labels = np.concatenate([rows.label, flips.predicted])
+    if not ((labels >= 0) & (labels < classes)).all():
+        raise LatregError(f"expected records of the {classes} classes that config.yaml names in {folder}, got others")
 
 
 def _first_z_seed(config: Mapping[str, Any]) -> int:

@@ -14,11 +14,11 @@ from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from latreg.config import keep_sources, one_line, purpose_in, with_defaults
+from latreg.config import one_line, purpose_in, read_settings, with_defaults
 from latreg.errors import LatregError, ResumeRefusedError
-from latreg.runs.files import replacing, writing
+from latreg.names import check_name
+from latreg.runs.files import read_json, replacing, writing
 from latreg.runs.provenance import command_line, versions
 
 RESULTS = ("records", "checkpoints", "metrics.json")
@@ -43,7 +43,7 @@ class RunFolder:
         self.resumed: dict[str, Any] = {}  # the status of the run that is resumed, {} where there is none
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
-        self._before: dict[str, str] = {}
+        self._before: dict[str, bytes] = {}
         self._seconds_before = 0.0
         self._started = time.perf_counter()
 
@@ -77,7 +77,7 @@ class RunFolder:
             self.resumed = read_status(self.path)
             self._seconds_before = self.resumed.get("seconds", 0.0)
             paths = [self.path / name for name in WRITTEN_FIRST]
-            self._before = {path.name: path.read_text() for path in paths if path.is_file()}
+            self._before = {path.name: path.read_bytes() for path in paths if path.is_file()}
         self._write("config.yaml", OmegaConf.to_yaml(self.config))
         self.status(
             state="running",
@@ -116,7 +116,7 @@ class RunFolder:
         """Put back what `begin` found of the run that was to be resumed."""
         for name in WRITTEN_FIRST:
             if name in self._before:
-                self._write(name, self._before[name])
+                self._replace(name, self._before[name])
             else:
                 (self.path / name).unlink(missing_ok=True)
 
@@ -131,17 +131,22 @@ class RunFolder:
         self._write(name, json.dumps(content, indent=2) + "\n")
 
     def _write(self, name: str, text: str) -> None:
+        self._replace(name, text.encode())
+
+    def _replace(self, name: str, content: bytes) -> None:
         with replacing(self.path / name) as file:
-            file.write(text.encode())
+            file.write(content)
 
 
 class FolderCheck(Callback):
     """Hydra makes the folder of a run before it calls the job; where that cannot work, this says so in one sentence."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        check_experiment(config)
         check_writable(_folder(config, "hydra.run.dir"))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        check_experiment(config)
         check_writable(_folder(config, "hydra.sweep.dir"))
 
 
@@ -151,6 +156,15 @@ def _folder(config: DictConfig, key: str) -> Path:
         return Path(str(OmegaConf.select(config, key, throw_on_missing=True)))
     except OmegaConfBaseException as error:
         sys.exit(f"{key} must name a folder, but: {one_line(error)}")  # see below
+
+
+def check_experiment(config: DictConfig) -> None:
+    """End the process where the folder of an experiment would not be one below multirun/."""
+    with suppress(OmegaConfBaseException):  # the job says what is missing
+        try:
+            check_name("name", config.name)
+        except LatregError as error:
+            sys.exit(str(error))
 
 
 def check_writable(folder: Path) -> None:
@@ -179,25 +193,28 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     """The resolved configuration of a run as plain containers; {} where there is none.
 
     Raises:
-        LatregError: it is damaged.
+        LatregError: it is damaged, or none that a run writes.
     """
     path = run_dir / "config.yaml"
     if not path.is_file():
         return {}
-    try:
-        return cast(dict[str, Any], OmegaConf.to_container(keep_sources(cast(DictConfig, OmegaConf.load(path)))))
-    except (OmegaConfBaseException, YAMLError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise LatregError(f"expected the settings of a run in {path}, but it is damaged: {reason}") from error
+    return cast(dict[str, Any], OmegaConf.to_container(read_settings(path)))
+
+
+_STATUS: dict[str, type | tuple[type, ...]] = {  # of entries that are read again
+    **{"state": str, "seconds": (int, float), "command": str, "git_commit": str, "weights": dict, "versions": dict}
+}
 
 
 def read_status(run_dir: Path) -> dict[str, Any]:
-    """The content of status.json; {} where there is none that can be read."""
+    """The content of status.json, without entries of another type than a run writes; {} where it cannot be read."""
     try:
-        content = json.loads((run_dir / "status.json").read_text())
-    except (FileNotFoundError, ValueError):
+        content = read_json(run_dir / "status.json")
+    except LatregError:
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, _STATUS.get(key, object))}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

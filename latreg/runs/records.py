@@ -9,6 +9,7 @@ nothing but None keeps its type. Images are PNG bytes: mode L for one channel, R
 import io
 import json
 import logging
+import re
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,11 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
+from latreg.data.raster import opened
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Columns, Source
 from latreg.runs.files import replacing, writing
@@ -28,6 +31,12 @@ log = logging.getLogger(__name__)
 
 VERSION = 2  # of the columns; count up when they change
 _VERSION_KEY = b"latreg_records_version"
+_PART = re.compile(r"part-\d+\.parquet")
+MAX_ROWS = 2**20  # of a part, which a file of some bytes may claim
+MAX_SEED = 2**32 - 1
+PNG = b"\x89PNG\r\n\x1a\n"  # how a file of that format begins
+
+Shape = tuple[int, int, int]  # of an image: channels, height, width
 
 _SCALARS: dict[Any, tuple[pa.DataType, str]] = {
     bool: (pa.bool_(), "bool"),
@@ -61,7 +70,8 @@ def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], mea
 
 def part_paths(run_dir: Path) -> list[Path]:
     """The parts of a run, in order; none before the first is written."""
-    return sorted((run_dir / "records").glob("part-*.parquet"))
+    found = (run_dir / "records").glob("part-*.parquet")
+    return sorted(path for path in found if _PART.fullmatch(path.name) and path.is_file())
 
 
 def _some_parts(run_dir: Path) -> list[Path]:
@@ -75,20 +85,26 @@ def next_index(run_dir: Path) -> int:
     return max((int(path.stem.removeprefix("part-")) + 1 for path in part_paths(run_dir)), default=0)
 
 
-def read_records(run_dir: Path) -> Iterator[BoundaryRecord]:
+def read_records(run_dir: Path, shape: Shape | None = None) -> Iterator[BoundaryRecord]:
     """The records of a run in the order in which they were written, a part at a time in memory.
+
+    Args:
+        shape: what the images of the run must have, None = any.
 
     Raises:
         LatregError: there are no parts, or one is damaged or of another version.
     """
     for path in _some_parts(run_dir):
-        yield from read_part(path)
+        yield from read_part(path, shape)
 
 
-def recover_records(run_dir: Path) -> list[BoundaryRecord]:
+def recover_records(run_dir: Path, shape: Shape | None = None) -> list[BoundaryRecord]:
     """The records of a run that is resumed, each source once.
 
     A part that cannot be read, or that holds a source again, is moved to the run's folder `damaged`, with a warning.
+
+    Args:
+        shape: what the images of the run must have, None = any.
 
     Raises:
         LatregError: it cannot be moved.
@@ -96,7 +112,7 @@ def recover_records(run_dir: Path) -> list[BoundaryRecord]:
     found: dict[Source, BoundaryRecord] = {}
     for path in part_paths(run_dir):
         try:
-            part = read_part(path)
+            part = read_part(path, shape)
             sources = [source_of(record) for record in part]
             if len(found.keys() | set(sources)) < len(found) + len(part):
                 raise LatregError(f"expected each source once, but {path} holds some again")
@@ -120,13 +136,13 @@ def _set_aside(path: Path, folder: Path) -> Path:
         return path.rename(folder / f"{path.stem}-{number}{path.suffix}")
 
 
-def read_part(path: Path) -> list[BoundaryRecord]:
-    """The records of one part.
+def read_part(path: Path, shape: Shape | None = None) -> list[BoundaryRecord]:
+    """The records of one part, whose images must have that shape if one is given.
 
     Raises:
-        LatregError: the file cannot be read, or has columns of another version.
+        LatregError: the file cannot be read, has columns of another version, or holds what no search writes.
     """
-    return [_from_row(row, path) for row in _read_table(path).to_pylist()]
+    return _from_rows(_read_table(path), path, shape)
 
 
 def measured_columns(run_dir: Path) -> Columns:
@@ -152,19 +168,22 @@ def read_columns(run_dir: Path, names: Sequence[str] | None = None) -> pa.Table:
         raise LatregError(f"expected the same columns in all parts of {run_dir}, but: {error}") from error
 
 
-def read_rows(run_dir: Path, numbers: Sequence[int]) -> list[BoundaryRecord]:
+def read_rows(run_dir: Path, numbers: Sequence[int], shape: Shape | None = None) -> list[BoundaryRecord]:
     """The records with these row numbers, counted as in `read_columns`; only their images are decoded.
 
     Raises:
         LatregError: as `read_columns`, or an image cannot be read.
     """
-    return [_from_row(row, run_dir) for row in read_columns(run_dir).take(list(numbers)).to_pylist()]
+    return _from_rows(read_columns(run_dir).take(list(numbers)), run_dir, shape)
+
+
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, MemoryError)
 
 
 def _read_table(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     """The columns of one part, None = all."""
     with _opened(path) as file:
-        return file.read(names)
+        return _only_png(file.read(names), path)
 
 
 @contextmanager
@@ -176,7 +195,9 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            schema = file.schema_arrow
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+            if rows > MAX_ROWS:
+                raise LatregError(f"a part of records must have at most {MAX_ROWS} rows, got {rows} in {path}")
             expected = schema_of(_measured(schema))
             # the metadata name the columns again, which tells a damaged name from that of a gate
             if not schema.equals(expected) or schema.metadata != expected.metadata:
@@ -185,13 +206,24 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
                     f"{_version(schema)} with {len(schema)} columns"
                 )
             yield file
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise LatregError(f"expected a part of records in {path}, but it cannot be read: {error}") from error
+
+
+def _only_png(table: pa.Table, path: Path) -> pa.Table:
+    """The same table; `datasets` decodes its images with Pillow, which would start another program for some formats."""
+    for name in set(table.column_names) & set(_IMAGES):
+        cells = table.column(name)
+        starts = pc.binary_slice(pc.struct_field(cells, "bytes"), 0, len(PNG)).unique().to_pylist()
+        elsewhere = len(cells) - pc.struct_field(cells, "path").null_count
+        if elsewhere or set(starts) - {PNG, None}:
+            raise LatregError(f"{name} in {path} cannot be read as an image: it is none of PNG, or is damaged")
+    return table
 
 
 def _version(schema: pa.Schema) -> str:
     version: bytes = (schema.metadata or {}).get(_VERSION_KEY, b"none")
-    return version.decode()
+    return version.decode(errors="replace")
 
 
 # ---- columns
@@ -249,13 +281,39 @@ def _to_row(record: BoundaryRecord) -> dict[str, Any]:
     return _convert_images(row, lambda image: {"bytes": encode_png(image), "path": None})
 
 
-def _from_row(row: dict[str, Any], path: Path) -> BoundaryRecord:
-    measured = {name: value for name, value in row.items() if name not in _FIELDS and row["flipped"]}
+def _from_rows(table: pa.Table, path: Path, shape: Shape | None) -> list[BoundaryRecord]:
     try:
-        own = _convert_images({name: row[name] for name in _FIELDS}, lambda cell: _decode(cell["bytes"]))
-        return BoundaryRecord(**own, measured=measured)
-    except (OSError, SyntaxError) as error:  # Pillow raises either on a broken PNG
-        raise LatregError(f"expected PNG images in {path}, but one cannot be read: {error}") from error
+        rows = table.to_pylist()
+    except _UNREADABLE as error:
+        raise LatregError(f"expected records in {path}, but their values cannot be read: {error}") from error
+    return [_from_row(row, path, shape) for row in rows]
+
+
+def _from_row(row: dict[str, Any], path: Path, shape: Shape | None) -> BoundaryRecord:
+    image = f"an image of class {row['label']}, z_seed {row['z_seed']} in {path}"
+    measured = {name: value for name, value in row.items() if name not in _FIELDS and row["flipped"]}
+    own = {name: row[name] for name in _FIELDS}
+    own = _convert_images(own, lambda cell: _decode(cell["bytes"], image, shape))
+    record = BoundaryRecord(**own, measured=measured)
+    if problem := _problem(record):
+        raise LatregError(f"expected records of a search in {path}, but a row has {problem}")
+    return record
+
+
+def _problem(record: BoundaryRecord) -> str | None:
+    """What no search writes, or None."""
+    classes = [record.label, record.source_predicted, record.predicted, record.rival]
+    seeds = [seed for seed in (record.z_seed, record.partner_z_seed) if seed is not None]
+    images = [getattr(record, name) for name in _IMAGES]
+    if negative := [c for c in classes if c is not None and c < 0]:
+        return f"the class {negative[0]}"
+    if outside := [seed for seed in seeds if not 0 <= seed <= MAX_SEED]:
+        return f"the seed {outside[0]}"
+    if record.flipped and record.predicted is None:
+        return "a flip without the answer of the classifier"
+    if len({image.shape for image in images if image is not None}) > 1:
+        return "images of differing sizes"
+    return None
 
 
 def _convert_images(row: dict[str, Any], convert: Callable[[Any], Any]) -> dict[str, Any]:
@@ -272,7 +330,13 @@ def encode_png(image: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _decode(png: bytes) -> np.ndarray:
-    """PNG => (1 or 3, H, W) uint8."""
-    pixels = np.asarray(Image.open(io.BytesIO(png)))
+def _decode(png: bytes | None, name: str, shape: Shape | None) -> np.ndarray:
+    """PNG => (1 or 3, H, W) uint8. Its header is looked at first, as it may claim any size."""
+    with opened(png or b"", name, formats=("PNG",)) as image:
+        found = (len(image.getbands()), image.height, image.width)
+        if image.mode not in ("L", "RGB") or found != (shape or found):
+            wanted = "8 bits per channel, gray or RGB" if shape is None else f"the shape {shape}"
+            raise LatregError(f"{name} must have {wanted}, got the shape {found} in the mode {image.mode}")
+        image.load()
+        pixels = np.asarray(image)
     return pixels[None].copy() if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

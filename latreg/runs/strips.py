@@ -75,8 +75,8 @@ def _coordinates(record: BoundaryRecord) -> list[str]:
 
 
 def _probabilities(record: BoundaryRecord) -> str:
-    rest = [p[record.label] for p in (record.last_probabilities, record.first_probabilities) if p is not None]
-    return " ".join(f"{p:.2f}" for p in [record.source_confidence, *rest])
+    rest = [record.confidence(p) for p in (record.last_probabilities, record.first_probabilities)]
+    return " ".join(f"{p:.2f}" for p in [record.source_confidence, *rest] if p is not None)
 
 
 def _rank(record: BoundaryRecord) -> tuple[bool, float, int, int]:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from latreg.errors import LatregError
+from latreg.names import check_name
 
 ZOO = Path(__file__).resolve().parent
 
@@ -26,7 +27,9 @@ def resolve(weights: str | None, key: str) -> Path:
     """
     if weights is None:
         raise LatregError(f"{key} must name a weights file or zoo:<name>, got null")
-    path = ZOO / f"{weights.removeprefix('zoo:')}.safetensors" if weights.startswith("zoo:") else Path(weights)
+    path = Path(weights)
+    if weights.startswith("zoo:"):
+        path = ZOO / f"{check_name(key, weights.removeprefix('zoo:'))}.safetensors"
     if not path.is_file():
         shipped = ", ".join(sorted(f"zoo:{p.stem}" for p in ZOO.glob("*.safetensors"))) or "none"
         hint = f"; shipped are {shipped}" if weights.startswith("zoo:") else ""

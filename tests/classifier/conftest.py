@@ -10,7 +10,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.delenv("LATREG_DATA", raising=False)
     monkeypatch.setattr(
         "latreg.data.splits.load_images",
-        lambda source, split, channels: stripes(120 if split == "train" else 60, len(split)),
+        lambda source, split, *_: stripes(120 if split == "train" else 60, len(split)),
     )
     return Config(
         dataset=DatasetConfig(

@@ -80,7 +80,7 @@ def test_changed_files_are_read_again(folders):
 
 def test_a_missing_folder_is_named(folders):
     (folders / "data").mkdir()
-    with pytest.raises(LatregError, match=r"LATREG_DATA is set to .*expected in .*toy"):
+    with pytest.raises(LatregError, match=r"LATREG_DATA is set to .*must be in .*toy"):
         module().split("train")
 
 

@@ -45,7 +45,7 @@ def test_the_example_of_the_docs_is_searched_and_replayed(cli, vae, strategy, tm
     assert code == 0, err
     found = list(read_records(run))
     assert [(record.label, record.z_seed) for record in found] == [(3, 0), (8, 0), (3, 1), (8, 1)]
-    assert replay.main([str(run)]) == 0
+    assert replay.main([str(run), "--trust"]) == 0
 
 
 def test_it_is_rendered_without_reuse(vae, monkeypatch, tmp_path):
@@ -186,7 +186,7 @@ def test_a_search_without_classes_is_resumed_sharded_merged_and_replayed(cli, tm
     assert code == 0, err
     expected = [source_of(record) for record in read_records(whole)]
     assert expected
-    assert replay.main([str(whole)]) == 0
+    assert replay.main([str(whole), "--trust"]) == 0
     assert [Source(*pair) for pair in json.loads((whole / "sources.json").read_text())["sources"]] == expected
     assert cli(*command, f"hydra.run.dir={whole}", "resume=true")[0] == 0
     for number, part in enumerate((part_1, part_2), 1):

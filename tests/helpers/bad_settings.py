@@ -43,7 +43,7 @@ def leaves(cfg, prefix=""):
     """All settings that are no groups."""
     for of in fields(OmegaConf.get_type(cfg)):
         declared, key = declared_at(of), prefix + of.name
-        if OmegaConf.is_missing(cfg, of.name) or not declared.used:
+        if OmegaConf.is_missing(cfg, of.name):
             continue
         if OmegaConf.is_dict(cfg[of.name]) and get_origin(of.type) is not dict:
             yield from leaves(cfg[of.name], f"{key}.")

@@ -89,7 +89,7 @@ def test_a_key_that_is_newer_than_a_shard_had_its_default(tmp_path, monkeypatch,
     finished(shards[0], config("search.shard=1/2"))
     finished(shards[1], config("search.shard=2/2", *changes))
     make_older(shards[0], "dataset.mirror")
-    monkeypatch.setattr("latreg.merge.records.read_records", lambda run_dir: [])
+    monkeypatch.setattr("latreg.merge.read_fitting", lambda *_: [])
     with pytest.raises(LatregError, match=message):
         merge(shards, tmp_path / "merged")
 

@@ -120,7 +120,7 @@ def test_a_damaged_image_is_named(tmp_path, monkeypatch):
     encode = records.encode_png
     monkeypatch.setattr(records, "encode_png", lambda image: encode(image)[:-40])
     write_part(tmp_path, 0, [record()], MEASURED)
-    with pytest.raises(LatregError, match=r"PNG images in .*part-00000.parquet, but one cannot be read"):
+    with pytest.raises(LatregError, match=r"an image of class 1, .*part-00000.parquet cannot be read"):
         list(read_records(tmp_path))
 
 

@@ -28,7 +28,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.delenv("LATREG_DATA", raising=False)
     monkeypatch.setattr(
         "latreg.data.splits.load_images",
-        lambda source, split, channels: squares(700 if split == "train" else 200, len(split)),
+        lambda source, split, *_: squares(700 if split == "train" else 200, len(split)),
     )
     return Config(
         name="toy",

@@ -1,23 +1,11 @@
 """Classifiers that were made elsewhere, as the system under test: one file for each kind of them."""
 
 import torch
+from hydra.utils import get_method
 
-from latreg.classifier.adapters.adapted import AdaptedSUT, Model, make_sut
-from latreg.classifier.adapters.live import load_live
+from latreg.classifier.adapters.adapted import AdaptedSUT, make_sut
 from latreg.classifier.sut import load_sut
-from latreg.config import (
-    CallableClassifierConfig,
-    ClassifierConfig,
-    DatasetConfig,
-    ExportClassifierConfig,
-    HuggingFaceClassifierConfig,
-    LiveFunctionConfig,
-    LiveModuleConfig,
-    OnnxClassifierConfig,
-    OwnClassifierConfig,
-    TimmClassifierConfig,
-    TorchClassifierConfig,
-)
+from latreg.config import ClassifierConfig, DatasetConfig, OwnClassifierConfig
 from latreg.errors import LatregError
 from latreg.interfaces import SUT
 
@@ -32,40 +20,9 @@ def load_classifier(config: ClassifierConfig, dataset: DatasetConfig, device: to
     """
     if not isinstance(config, OwnClassifierConfig):
         return load_sut(config.weights, dataset, device)
-    if isinstance(config, LiveModuleConfig | LiveFunctionConfig):
-        return make_sut(config, load_live(config, device), dataset, device)
-    return make_sut(config, _load_model(config, dataset, device), dataset, device)
-
-
-def _load_model(config: OwnClassifierConfig, dataset: DatasetConfig, device: torch.device) -> Model:
-    """What a kind needs is imported only where it is used."""
-    if config.network_args and not isinstance(config, TorchClassifierConfig | TimmClassifierConfig):
+    if config.network_args and not config.takes_arguments:
         raise LatregError(
             f"classifier.network_args must be empty for classifier={config.kind}, got {config.network_args}"
         )
-    match config:
-        case TorchClassifierConfig():
-            from latreg.classifier.adapters.module import load_torch
-
-            return load_torch(config, device)
-        case TimmClassifierConfig():
-            from latreg.classifier.adapters.module import load_timm
-
-            return load_timm(config, dataset, device)
-        case ExportClassifierConfig():
-            from latreg.classifier.adapters.exported import load_export
-
-            return load_export(config, device)
-        case OnnxClassifierConfig():
-            from latreg.classifier.adapters.onnx import load_onnx
-
-            return load_onnx(config, device)
-        case HuggingFaceClassifierConfig():
-            from latreg.classifier.adapters.huggingface import load_huggingface
-
-            return load_huggingface(config, dataset, device)
-        case CallableClassifierConfig():
-            from latreg.classifier.adapters.function import load_function
-
-            return load_function(config)
-    raise LatregError(f"classifier.kind must be that of a file in conf/classifier, got {config.kind!r}")
+    load = get_method(config.loader)  # imports what this kind needs
+    return make_sut(config, load(config, dataset, device), dataset, device)

@@ -81,7 +81,7 @@ def _is_table(rows: tuple[object, ...] | list[object]) -> bool:
     return scalars or (all(row is not None and row.ndim <= 1 for row in tensors) and _as_tensor(rows) is not None)
 
 
-def _as_tensor(value: object) -> Tensor | None:
+def _as_tensor(value: Any) -> Tensor | None:
     """Numbers in any clothing as float32; None where it is something else."""
     if isinstance(value, Tensor):
         return None if value.is_complex() or value.layout != torch.strided else value.detach().float()

@@ -49,24 +49,38 @@ def filled(network: nn.Module, path: Path, key: str | None = None) -> nn.Module:
             that are not finite.
     """
     tensors = flat_tensors(read(path), path)
-    found = {_plain(name): tensor for name, tensor in tensors.items()}
     wanted = network.state_dict()
-    names = {name: _plain(name) for name in wanted}
-    while True:
-        prefixes = _prefixes(found, {plain: wanted[name] for name, plain in names.items()})
-        shorter = {name: plain.partition(".")[2] for name, plain in names.items()}
-        if prefixes or len({plain.partition(".")[0] for plain in names.values()}) > 1 or not all(shorter.values()):
-            break
-        names = shorter
+    found, names, prefixes = _matched(tensors, wanted)
     if not prefixes:
         weights.load_into(network, _nearest(found, wanted), path)  # which says how they differ
         return network
     prefix = _chosen(prefixes, found, names.values(), key, path)
     state = {name: found.get(prefix + plain, wanted[name]) for name, plain in names.items()}
-    wrappers = {part for name in tensors for part in name.split(".") if part in WRAPPERS}
-    _report(prefix, wrappers, found, path)
+    _report(prefix, set(tensors) - set(found), found, path)
     weights.load_into(network, state, path)
     return network
+
+
+def _matched(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> tuple[dict[str, Tensor], dict[str, str], list[str]]:
+    """The tensors of a file by names, the names of the network's among them, and the prefixes with which they fit.
+
+    Names are taken as they are, and if these do not fit, without what wrappers put into them.
+    """
+    found, names = dict(tensors), {name: name for name in wanted}
+    for plain in (str, _plain):
+        found, names = {plain(name): tensor for name, tensor in tensors.items()}, {name: plain(name) for name in wanted}
+        while True:
+            prefixes = _prefixes(found, {short: wanted[name] for name, short in names.items()})
+            if prefixes:
+                return found, names, prefixes
+            shorter = {name: short.partition(".")[2] for name, short in names.items()}
+            outer = {short.partition(".")[0] for short in names.values()}
+            if len(outer) > 1 or not all("." in short for short in shorter.values()):
+                break
+            names = shorter
+    return found, names, []
 
 
 def read(path: Path) -> Any:
@@ -190,7 +204,8 @@ def _fits(prefix: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
 def _chosen(prefixes: list[str], found: Mapping[str, Tensor], names: Any, key: str | None, path: Path) -> str:
     """The one prefix, or that of the set that is asked for, or of sets that are all the same."""
     if key is not None:
-        named = [prefix for prefix in prefixes if f"{prefix}.".startswith(f"{_plain(key)}.")]
+        keys = tuple(f"{name}." for name in {key, _plain(key)} if name)
+        named = [prefix for prefix in prefixes if f"{prefix}.".startswith(keys)]
         if not named:
             listed = ", ".join(prefix.rstrip(".") or "(none)" for prefix in prefixes)
             raise LatregError(f"classifier.weights_key must be what stands before names in {path}, {listed}, got {key}")
@@ -207,9 +222,9 @@ def _chosen(prefixes: list[str], found: Mapping[str, Tensor], names: Any, key: s
     return first
 
 
-def _report(prefix: str, wrappers: set[str], found: Mapping[str, Tensor], path: Path) -> None:
+def _report(prefix: str, changed: set[str], found: Mapping[str, Tensor], path: Path) -> None:
     others = [name for name in found if not name.startswith(prefix)]
-    if wrappers:
+    if wrappers := {part for name in changed for part in name.split(".") if part in WRAPPERS}:
         log.info("%s was taken off the names in %s", " and ".join(sorted(wrappers)), path)
     if prefix:
         log.info("the weights are those under %r in %s", prefix.rstrip("."), path)

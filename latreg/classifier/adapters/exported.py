@@ -10,14 +10,14 @@ from torch.export.passes import move_to_device_pass
 
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.inputs import Preset
-from latreg.config import ExportClassifierConfig
+from latreg.config import DatasetConfig, ExportClassifierConfig
 from latreg.errors import LatregError, reason
 from latreg.zoo import weights
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.uint8)  # that images may have
 
 
-def load_export(config: ExportClassifierConfig, device: torch.device) -> Model:
+def load_export(config: ExportClassifierConfig, dataset: DatasetConfig, device: torch.device) -> Model:
     """A `.pt2` file; its id is the file's sha256. Its input gives channels, size, layout, type and a fixed batch.
 
     Raises:

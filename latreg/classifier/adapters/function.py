@@ -5,19 +5,25 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.code import code_files
 from latreg.classifier.adapters.importing import imported
-from latreg.config import CallableClassifierConfig
+from latreg.config import CallableClassifierConfig, DatasetConfig
 from latreg.errors import LatregError, reason
 
 log = logging.getLogger(__name__)
 
 
-def load_function(config: CallableClassifierConfig, function: Callable[..., object] | None = None) -> Model:
-    """A function by its import path. Its id is made of that, the version and the code of its modules.
+def load_function(config: CallableClassifierConfig, dataset: DatasetConfig, device: torch.device) -> Model:
+    """A function by its import path: see `asking`."""
+    return asking(config)
+
+
+def asking(config: CallableClassifierConfig, function: Callable[..., object] | None = None) -> Model:
+    """A function as a classifier. Its id is made of its import path, the version and the code of its modules.
 
     What else it answers from, files or a service, is not known: that is what the version is for.
 

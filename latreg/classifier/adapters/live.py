@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from latreg.classifier.adapters.adapted import Model
-from latreg.classifier.adapters.function import load_function
+from latreg.classifier.adapters.function import asking
 from latreg.classifier.adapters.importing import imported
 from latreg.classifier.adapters.module import answering
-from latreg.config import LiveFunctionConfig, LiveModuleConfig
+from latreg.config import DatasetConfig, LiveFunctionConfig, LiveModuleConfig
 from latreg.errors import LatregError, reason
 from latreg.zoo import weights
 
@@ -31,7 +31,7 @@ def at_hand(classifier: Any) -> Iterator[None]:
         _live.reset(token)
 
 
-def load_live(config: LiveModuleConfig | LiveFunctionConfig, device: torch.device) -> Model:
+def load_live(config: LiveModuleConfig | LiveFunctionConfig, dataset: DatasetConfig, device: torch.device) -> Model:
     """The classifier that is at hand.
 
     A module is copied, so that neither its mode nor its device changes for the caller, nor its weights under the
@@ -50,7 +50,7 @@ def load_live(config: LiveModuleConfig | LiveFunctionConfig, device: torch.devic
     if isinstance(live, nn.Module) != isinstance(config, LiveModuleConfig):
         raise LatregError(f"expected the classifier {name}, got {name_of(live)}")
     if isinstance(config, LiveFunctionConfig):
-        return load_function(config, live)
+        return asking(config, live)
     try:
         network = answering(copy.deepcopy(live), device)
         id = hashlib.sha256(f"{name_of(live)}\n{weights.sha256_of(_tensors(network))}".encode()).hexdigest()

@@ -16,7 +16,7 @@ from latreg.errors import LatregError, reason
 from latreg.zoo import weights
 
 
-def load_torch(config: TorchClassifierConfig, device: torch.device) -> Model:
+def load_torch(config: TorchClassifierConfig, dataset: DatasetConfig, device: torch.device) -> Model:
     """A module by its import path with a state_dict; its id is made of the file and the code of the module.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.exported import of_shape
 from latreg.classifier.adapters.importing import extra
-from latreg.config import OnnxClassifierConfig
+from latreg.config import DatasetConfig, OnnxClassifierConfig
 from latreg.errors import LatregError, reason
 from latreg.zoo import weights
 
@@ -24,7 +24,7 @@ DTYPES = {
 INSTALL = "pip install 'latreg[onnx]'"
 
 
-def load_onnx(config: OnnxClassifierConfig, device: torch.device) -> Model:
+def load_onnx(config: OnnxClassifierConfig, dataset: DatasetConfig, device: torch.device) -> Model:
     """An ONNX file. Its id is made of its sha256, and those of the files that it keeps tensors in.
 
     Its input gives channels, size, layout, type and a fixed batch.

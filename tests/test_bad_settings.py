@@ -1,0 +1,142 @@
+"""No value of a setting leads to a traceback: what the schema does not allow is refused in one sentence."""
+
+import copy
+import random
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from latreg.config import check_settings, typed
+from latreg.errors import LatregError
+from latreg.evaluation.manifold import NEAREST
+from latreg.generator.projected import NETWORKS
+from latreg.validity.perceptual import NETS
+from tests.helpers.bad_settings import BASES, bad_values, composed, leaves
+
+PARSE = OverridesParser.create().parse_override
+SOME = 60  # of the bad settings, in the fast test
+
+
+@pytest.fixture(scope="module")
+def bases():
+    return {name: composed(*overrides) for name, overrides in BASES.items()}
+
+
+def bad_settings(bases):
+    """The base and the text of each."""
+    found = {}
+    for name, cfg in bases.items():
+        for leaf in leaves(cfg):
+            for value in bad_values(leaf):
+                found.setdefault(f"{leaf.key}={value}", name)
+    return [(name, text) for text, name in found.items()]
+
+
+def changed(cfg, text):
+    """As Hydra changes a configuration by an override."""
+    override = PARSE(text)
+    cfg = copy.deepcopy(cfg)
+    OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
+    return cfg
+
+
+def assert_refused(cfg, text):
+    with pytest.raises((LatregError, OmegaConfBaseException)) as caught:  # the latter Hydra tells by itself
+        typed(changed(cfg, text))
+    if isinstance(caught.value, LatregError):
+        message = str(caught.value)
+        assert message.startswith(text.partition("=")[0]), message
+        assert "\n" not in message
+        assert "must" in message
+
+
+def test_the_bases_are_allowed(bases):
+    for cfg in bases.values():
+        check_settings(cfg)
+        typed(cfg)
+
+
+def test_some_bad_settings_are_refused(bases):
+    cases = bad_settings(bases)
+    for name, text in random.Random(0).sample(cases, SOME):
+        assert_refused(bases[name], text)
+
+
+@pytest.mark.slow
+def test_every_bad_setting_is_refused(bases):
+    cases = bad_settings(bases)
+    assert len(cases) > 1000
+    for name, text in cases:
+        assert_refused(bases[name], text)
+
+
+@pytest.mark.slow
+def test_bad_settings_of_whole_commands_are_one_sentence(bases, cli):
+    cases = [(name, text) for name, text in bad_settings(bases) if name in ("random", "judge", "card")]
+    for name, text in random.Random(1).sample(cases, 60):
+        code, _, err = cli(*BASES[name], text)
+        assert code != 0, text
+        assert "Traceback" not in err, text
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "message"),
+    [
+        ("random", "search.chunk=9223372036854775808", "search.chunk must be at most 1000000, got 9223372036854775808"),
+        ("random", "search.chunk=${nope}", "search.chunk must have a value, but: Interpolation key 'nope' not found"),
+        ("random", "search.chunk=???", "search.chunk must be given, but has no value"),
+        ("random", "search.confident_below=nan", "search.confident_below must be within 0 .. 1, got nan"),
+        ("random", "strategy.psi_grid=[0.9,0.9]", "strategy.psi_grid must go down from each of its values to the next"),
+        ("random", "strategy._target_=os.system", "strategy._target_ must be latreg.search.random.RandomTruncation"),
+        ("random", "dataset.class_names=[a,a]", "dataset.class_names must name 2 or more classes, each once"),
+        ("random", "dataset.validation_size=0", "dataset.validation_size must be at least 1, got 0"),
+        ("random", "classifier.probe_images=-1000", "classifier.probe_images must be at least 0, got -1000"),
+        ("hunt", "strategy.bisection_steps=100000", "strategy.bisection_steps must be at most 60, got 100000"),
+        (
+            "generator",
+            "generator.training.total_images=-5",
+            "generator.training.total_images must be at least 0, got -5",
+        ),
+        (
+            "generator",
+            "generator.training.betas=[2,3]",
+            "generator.training.betas must be at least 0 and below 1, got 2",
+        ),
+        ("generator", "generator.training.betas=[0.5]", "generator.training.betas must name 2 values, got [0.5]"),
+        ("generator", "generator.z_dim=0", "generator.z_dim must be at least 1, got 0"),
+        ("random", "validity.training.widths=[]", "validity.training.widths must name 1 to 9 widths, got []"),
+    ],
+)
+def test_messages(bases, base, text, message):
+    with pytest.raises(LatregError) as caught:
+        typed(changed(bases[base], text))
+    assert str(caught.value).startswith(message)
+
+
+def test_hydra_reports_a_value_of_another_type_by_itself():
+    with pytest.raises(HydraException):
+        composed("search.chunk=many")
+
+
+@pytest.mark.parametrize("text", ["name=${nope}", "name=???"])
+def test_a_folder_named_by_nothing_is_one_sentence(cli, text):
+    code, _, err = cli("+experiment=mnist_random", text)
+    assert "hydra.run.dir must name a folder, but" in code  # the message of sys.exit
+    assert "Traceback" not in err
+
+
+def test_an_interpolation_of_nothing_is_one_sentence(cli):
+    code, _, err = cli("+experiment=mnist_random", "dataset.name=${nope}")
+    assert code == 1
+    assert "dataset.name must have a value, but: Interpolation key 'nope' not found" in err
+    assert "Traceback" not in err
+
+
+def test_choices_of_the_schema_are_those_of_the_code(bases):
+    declared = {leaf.key: leaf.declared for leaf in leaves(bases["random"])}
+    assert declared["generator.training.features"].choices == tuple(NETWORKS)
+    assert declared["validity.lpips"].choices == tuple(NETS)
+    assert declared["evaluation.samples"].above == NEAREST
