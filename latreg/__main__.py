@@ -1,4 +1,4 @@
-"""latreg COMMAND [ARGUMENTS ..]: each command can also be started as python -m latreg.<command>."""
+"""latreg COMMAND [ARGUMENTS ..]: one name for the commands, each of which is also a module (`python -m`)."""
 
 import os
 import sys

@@ -57,7 +57,7 @@ def search(
         truncation: a file of conf/truncation, such as none, psi_0.7, salvage.
         sources_per_class: how many sources are searched for each class.
         classes: their numbers; None = all.
-        run_seed: of all random numbers but the latents of sources.
+        run_seed: seeds all random numbers, and draws sources of its own.
         device: auto, cpu, cuda, cuda:1, ..
         tracking: disabled, or a mirror in Weights & Biases: offline, online.
         run_dir: where the run is written; None = a new folder below ./multirun.

@@ -8,20 +8,26 @@ from typing import Any
 
 from latreg.classifier.adapters import AdaptedSUT
 from latreg.config import Config
-from latreg.errors import LatregError, ResumeRefusedError
-from latreg.interfaces import BoundaryRecord, Columns, Source
+from latreg.errors import LatregError
+from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.assembly import Parts, assemble
 from latreg.jobs.checks import check_budget
 from latreg.jobs.progress import SearchProgress
+from latreg.jobs.resume import (
+    check_same_gates,
+    check_same_networks,
+    check_same_sources,
+    sources_left,
+    wanted_sources,
+)
 from latreg.jobs.scoring import score
-from latreg.jobs.sources import find_sources, read_sources, shard_of, write_sources
+from latreg.jobs.sources import shard_of, write_sources
 from latreg.jobs.sut_check import check_sut
 from latreg.jobs.workers import find_records
 from latreg.runs import records, strips
 from latreg.runs.faults import image_shape
 from latreg.runs.files import writing
 from latreg.runs.folder import RunFolder
-from latreg.runs.provenance import changed_files
 from latreg.tracking import Tracker
 
 
@@ -62,57 +68,13 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     return results
 
 
-def wanted_sources(cfg: Config, parts: Parts, folder: RunFolder) -> list[Source]:
-    """Those that the configuration asks for; where networks chose them, as they were chosen when the run began."""
-    kept = read_sources(folder.path, cfg.search.sources_per_class) if cfg.resume else []
-    return kept or find_sources(cfg, parts)
-
-
-def check_same_networks(saved: Sequence[BoundaryRecord], parts: Parts, folder: RunFolder) -> None:
-    """Refuse to go on with other networks than those of the saved records."""
-    for name, now in parts.ids.items():
-        used = next((id for record in saved if (id := getattr(record, f"{name}_id")) != now), now)
-        if used != now:
-            before = folder.resumed.get("classifier_files")
-            files = changed_files(before, parts.classifier_files) if name == "sut" else ""
-            raise ResumeRefusedError(
-                f"resume=true needs the weights of {folder.path}, but the {name} was {_short(used)} and is now "
-                f"{_short(now)}{files}"
-            )
-
-
-def check_same_sources(saved: Sequence[BoundaryRecord], sources: Sequence[Source], folder: Path) -> None:
-    """Refuse to go on with fewer sources than those of the saved records."""
-    if foreign := {records.source_of(record) for record in saved} - set(sources):
-        raise ResumeRefusedError(
-            f"resume=true needs the sources of {folder} or more, but {len(foreign)} of its {len(saved)} are not "
-            f"among the {len(sources)} of this search"
-        )
-
-
-def check_same_gates(measured: Columns, folder: Path) -> None:
-    """Refuse to go on with gates that measure something else than the saved parts hold."""
-    before = records.measured_columns(folder) if records.part_paths(folder) else measured
-    if list(before.items()) != list(measured.items()):
-        raise ResumeRefusedError(
-            f"resume=true needs the gates of {folder}, but they measured {', '.join(before)} and now measure "
-            f"{', '.join(measured)}"
-        )
-
-
-def _short(id: str | None) -> str:
-    return "none" if id is None else id[:12]
-
-
 def searched_records(
     cfg: Config, folder: RunFolder, parts: Parts, sources: Sequence[Source], saved: Sequence[BoundaryRecord]
 ) -> Generator[BoundaryRecord, None, None]:
     """Search the sources that are not saved yet; records are yielded as soon as they are, and saved part by part."""
-    done = {records.source_of(record) for record in saved}
-    left = [source for source in sources if source not in done]
     part: list[BoundaryRecord] = []
     index = records.next_index(folder.path)
-    found = find_records(cfg, parts, left, sum(record.queries for record in saved))
+    found = find_records(cfg, parts, sources_left(sources, saved), sum(record.queries for record in saved))
     try:
         for record in found:
             part.append(record)
