@@ -49,7 +49,7 @@ def assert_refused(cfg, text):
         typed(changed(cfg, text))
     if isinstance(caught.value, LatregError):
         message = str(caught.value)
-        assert re.match(r"[a-z_.]+ must ", message), message  # its own key, or one that is made of it
+        assert re.match(r"[a-z0-9_.]+ must ", message), message  # its own key, or one that is made of it
         assert "\n" not in message
 
 
