@@ -236,8 +236,16 @@ def test_names_in_results_lead_nowhere(name, tmp_path, capfd):
     assert sorted(os.walk(tmp_path)) == before
 
 
-@pytest.mark.parametrize("setting", ["dataset.name=../x", "classifier.name=a/b", "generator.name='..'", "name=../../x"])
-def test_names_of_settings_lead_nowhere(setting, cli, tmp_path):
-    code, _, err = cli("+experiment=mnist_mixing", setting, f"hydra.run.dir={tmp_path / 'run'}")
+@pytest.mark.parametrize(
+    ("experiment", "setting"),
+    [
+        ("mnist_mixing", "dataset.name=../x"),
+        ("mnist_mixing", "name=../../x"),
+        ("mnist_classifier", "classifier.name=a/b"),  # a search takes the names of its weights
+        ("mnist_generator", "generator.name='..'"),
+    ],
+)
+def test_names_of_settings_lead_nowhere(experiment, setting, cli, tmp_path):
+    code, _, err = cli(f"+experiment={experiment}", setting, f"hydra.run.dir={tmp_path / 'run'}")
     assert code != 0
     assert "must be a plain name" in f"{code} {err}"

@@ -10,10 +10,9 @@ from torch import Tensor
 from latreg.classifier.module import ClassifierModule
 from latreg.classifier.sut import load_sut
 from latreg.classifier.training import train_classifier, weights_file
-from latreg.config import Config
+from latreg.config import STAGES, Config
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.jobs.device_worker import TRAININGS
-from latreg.jobs.stages import STAGES
 from latreg.training.datamodule import DataModule
 from latreg.zoo import weights
 

@@ -154,7 +154,7 @@ def complaint(capsys, *arguments):
 
 
 def test_a_project_that_is_not_there(account, capsys):
-    assert f"{ENTITY}/mine is not there" in complaint(capsys, "mine")
+    assert f"{ENTITY}/mine does not exist" in complaint(capsys, "mine")
     assert account.views == {}
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from latreg.config import Config
 from latreg.data.images import ImageSet
 from latreg.errors import LatregError
+from latreg.evaluation import card as card_module
 from latreg.evaluation.card import names_of_judge, shared_errors
-from latreg.generator import card as card_module
 from latreg.validity.judge import Judge
 from latreg.zoo import weights
 

@@ -13,7 +13,6 @@ import pytest
 import wandb
 
 from latreg.config import TrackingConfig
-from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.runs.folder import flatten
 from latreg.tracking import COLUMNS, Tracker, lightning_logger, link
@@ -227,11 +226,6 @@ def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, c
         tracker.log_record(SOURCE)
     (warning,) = warnings_of(caplog)
     assert "continues without tracking" in warning
-
-
-def test_unknown_mode_is_refused(tmp_path: Path):
-    with pytest.raises(LatregError, match="one of offline, online, disabled, got 'onlin'"):
-        Tracker(config(mode="onlin"), CONFIG, tmp_path, "exp", measured=MEASURED)
 
 
 @pytest.mark.parametrize(
