@@ -107,7 +107,10 @@ def test_checkpoints():
     checkpoints = table_rows(REPOSITORY / "training" / "README.md")
     for name, (images,) in checkpoints.items():
         if name.endswith(".ckpt`"):
-            assert images == f"{card(name.strip('`').removesuffix('.ckpt'))['images_seen']:,}"
+            known = name.strip("`").removesuffix(".ckpt")
+            unshipped = REPOSITORY / "training" / f"{known}.json"
+            told = json.loads(unshipped.read_text()) if unshipped.is_file() else card(known)
+            assert images == f"{told['images_seen']:,}"
 
 
 EXPERIMENTS = [
