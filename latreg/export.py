@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from latreg.config import ClassifierConfig, Config, OwnClassifierConfig, load_run_config
+from latreg.config import ClassifierConfig, Config, OwnClassifierConfig
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.runs.faults import read_faults
 from latreg.runs.files import check_empty, writing
 from latreg.runs.folder import read_status
 from latreg.runs.records import encode_png
+from latreg.runs.saved_config import load_run_config
 from latreg.zoo.weights import name_of
 
 COLUMNS = ["z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "first_margin"]

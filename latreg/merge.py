@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from latreg.config import Config, DatasetConfig, load_run_config, purpose_in, with_defaults
+from latreg.config import Config, DatasetConfig, purpose_in
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.scoring import score
@@ -18,6 +18,7 @@ from latreg.runs.faults import read_fitting
 from latreg.runs.files import check_empty, read_json, writing
 from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.runs.provenance import changed_files
+from latreg.runs.saved_config import load_run_config, with_defaults
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_judge
 

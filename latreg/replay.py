@@ -15,7 +15,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from latreg.config import imports_of, load_run_config
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
@@ -23,6 +22,7 @@ from latreg.jobs.assembly import Parts, assemble
 from latreg.runs.faults import read_fitting
 from latreg.runs.folder import read_status
 from latreg.runs.provenance import changed_files
+from latreg.runs.saved_config import executed_by, load_run_config
 from latreg.search.outcome import saved_images
 
 TOLERANCE = 1  # levels of 256: rounding may differ between batch sizes and machines
@@ -68,7 +68,7 @@ def problems(run_dir: Path, trust: bool = False) -> Iterator[tuple[BoundaryRecor
             names code while `trust` is off.
     """
     cfg = load_run_config(run_dir)
-    if (named := imports_of(cfg)) and not trust:
+    if (named := executed_by(cfg)) and not trust:
         raise LatregError(
             f"replaying {run_dir} runs code that is not latreg's ({', '.join(named)}): give --trust if you know it"
         )

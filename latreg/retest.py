@@ -23,12 +23,13 @@ from latreg.classifier.adapters import load_classifier
 from latreg.classifier.sut import predictions
 from latreg.composing import composed
 from latreg.compute.device import make_device
-from latreg.config import Config, load_run_config, typed
+from latreg.config import Config, typed
 from latreg.errors import LatregError
 from latreg.jobs.sut_check import check_sut
 from latreg.measures.metrics import aligned, wilson
 from latreg.runs.faults import read_faults
 from latreg.runs.files import replacing
+from latreg.runs.saved_config import load_run_config
 
 SETTINGS = ("classifier", "device")  # what may be set; all else is the run's
 

@@ -132,7 +132,7 @@ def _refusal_in_list(declared: Setting, kind: Any, value: Any) -> str | None:
 
 def _refusal_of_list(declared: Setting, values: Sequence[Any]) -> str | None:
     length, longest = len(values), math.inf if declared.longest is None else declared.longest
-    repeated = any(value in values[:i] for i, value in enumerate(values))
+    repeated = len(set(map(repr, values))) < length
     if (declared.distinct and repeated) or not declared.shortest <= length <= longest:
         return f"must name {_count(declared)}{declared.of}{', each once' * declared.distinct}, got {list(values)}"
     if declared.descending and any(value >= before for before, value in pairwise(values)):

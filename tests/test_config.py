@@ -10,7 +10,8 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from latreg.config import Config, conf_dir, load_run_config, register
+from latreg.config import Config, conf_dir, register
+from latreg.runs.saved_config import load_run_config
 
 register()
 GROUPS = sorted(p.name for p in Path(conf_dir()).iterdir() if p.is_dir() and p.name != "experiment")

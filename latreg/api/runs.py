@@ -13,7 +13,7 @@ from PIL.Image import Image
 from latreg.api.models import Classifier
 from latreg.api.session import undisturbed
 from latreg.classifier.adapters.live import at_hand
-from latreg.config import Config, load_run_config
+from latreg.config import Config
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
 from latreg.replay import problems
@@ -21,6 +21,7 @@ from latreg.runs import records, strips
 from latreg.runs.faults import read_fitting
 from latreg.runs.files import read_json
 from latreg.runs.folder import read_status
+from latreg.runs.saved_config import load_run_config
 
 if TYPE_CHECKING:
     import datasets

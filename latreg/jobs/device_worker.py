@@ -11,9 +11,9 @@ from typing import Any
 
 from latreg.classifier.training import train_classifier
 from latreg.compute.memory import keep_freed_memory
-from latreg.config import load_run_config
 from latreg.errors import LatregError
 from latreg.generator.training import train_generator
+from latreg.runs.saved_config import load_run_config
 from latreg.training.datamodule import DataModule
 from latreg.validity.training import train_validity
 

@@ -15,11 +15,12 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from latreg.config import one_line, purpose_in, read_settings, with_defaults
+from latreg.config import one_line, purpose_in
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.names import check_name
 from latreg.runs.files import read_json, replacing, writing
 from latreg.runs.provenance import command_line, versions
+from latreg.runs.saved_config import read_settings, with_defaults
 
 RESULTS = ("records", "checkpoints", "metrics.json")
 WRITTEN_FIRST = ("config.yaml", "status.json")

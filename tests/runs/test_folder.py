@@ -4,10 +4,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import STAGES, STAGES_THAT_GO_ON, conf_dir, first_z_seed_of, load_run_config, register
+from latreg.config import STAGES, STAGES_THAT_GO_ON, conf_dir, first_z_seed_of, register
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.merge import merge
 from latreg.runs.folder import RunFolder, read_config
+from latreg.runs.saved_config import load_run_config
 
 register()
 
