@@ -361,7 +361,7 @@ def _repeated(study: Study) -> list[str]:
     """A note for each data set and set of run_seeds that cells of it pool."""
     pooled = Counter((cell.dataset, tuple(study.repetitions(cell))) for cell in study.cells)
     return [
-        f"Cells of {dataset} that pool the repetitions run_seed {', '.join(map(str, seeds))}: {cells}."
+        f"Runs of {dataset} that differ only in run_seed ({', '.join(map(str, seeds))}) are pooled, in {cells} of its cells."
         for (dataset, seeds), cells in pooled.items()
         if len(seeds) > 1
     ]

@@ -126,7 +126,7 @@ def test_repetitions_are_pooled_and_counted(tmp_path):
     ((cell, rows),) = study.cells.items()
     assert (cell.variant, len(rows), len(study.chosen[cell])) == ("", 18, 3)
     assert study.repetitions(cell) == [0, 1, 5]
-    assert "Cells of mnist that pool the repetitions run_seed 0, 1, 5: 1." in study.notes
+    assert "Runs of mnist that differ only in run_seed (0, 1, 5) are pooled, in 1 of its cells." in study.notes
     assert {row.numbers["repetitions"] for row in cell_rows(study)} == {3}
 
 
