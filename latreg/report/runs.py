@@ -361,7 +361,8 @@ def _repeated(study: Study) -> list[str]:
     """A note for each data set and set of run_seeds that cells of it pool."""
     pooled = Counter((cell.dataset, tuple(study.repetitions(cell))) for cell in study.cells)
     return [
-        f"Runs of {dataset} that differ only in run_seed ({', '.join(map(str, seeds))}) are pooled, in {cells} of its cells."
+        f"Runs of {dataset} that differ only in run_seed ({', '.join(map(str, seeds))})"
+        f" are pooled, in {cells} of its cells."
         for (dataset, seeds), cells in pooled.items()
         if len(seeds) > 1
     ]
