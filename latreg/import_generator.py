@@ -56,8 +56,10 @@ def import_generator(pickle: Path, output: Path, w_avg_samples: int = W_AVG_SAMP
         original = generator_of(content)
         settings, state = read_network(original)
         half_precision = half_precision_blocks(original)
-    except (LatregError, *MISLAID) as error:
+    except LatregError as error:
         raise LatregError(f"{pickle} cannot be imported: {error}") from error
+    except MISLAID as error:
+        raise LatregError(f"{pickle} cannot be imported: its tensors and settings do not fit together") from error
     if w_avg_samples < max(settings["c_dim"], 1):
         raise LatregError(f"--w-avg-samples must be at least one per class, got {w_avg_samples}")
     network = GeneratorNetwork(**settings).eval()

@@ -1,27 +1,31 @@
 """A machine for pickles that never imports and never calls anything.
 
-A pickle is a program, and `pickle.load` runs whatever it names. Here a name stays a name: it must stand in a table of
-builders, each of which makes an inert value of our own from its arguments. Opcodes beyond those that describe plain
-values and such names are refused. Memory grows with the length of the file and not with what the file claims, since
-`pickletools` reads no more bytes than there are and builders must not make more than they are given.
+A pickle is a program, and `pickle.load` runs whatever it names. Here a name stays a name: where it stands in a table
+of builders, its builder makes an inert value of our own from the arguments. What any other name would make, and what
+would be made of that, is an `Unknown`, which holds nothing but the name: a snapshot may contain whole networks that
+nobody asks for. Memory grows with the length of the file and not with what the file claims, since `Bounded` reads no
+more bytes than a value may have and builders must not make more than they are given.
 """
 
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, cast
 
 from latreg.errors import LatregError
 
 Builder = Callable[[tuple[Any, ...]], Any]
 
 MAX_OPCODES = 500_000  # a generator of StyleGAN2 with its discriminator takes some 60,000
+MAX_VALUE = 2**27  # bytes of one value: a convolution of 1,024 channels in float64 has half of them
+MAX_LINE = 2**20  # bytes of one value that ends at the end of a line
+MAX_NAME = 200  # characters of a module and its attribute; the longest of ours has 51
 MAX_INT = 2**63  # of a key: a longer one is slow to hash, and many can be made that all have the same hash
 
 _VALUES = {
     *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "INT", "LONG", "BINFLOAT", "FLOAT"),
     *("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8", "STRING", "BINSTRING", "SHORT_BINSTRING"),
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Callable[[], Any]] = {
@@ -31,6 +35,11 @@ _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_TUPLE": tuple,
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_MISFITS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+
+
+class DamageError(LatregError):
+    """A pickle that no pickler has written, in words of ours."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,16 @@ class Inert:
     def complete(self, state: Any) -> None:
         """Take over the state that the pickle holds for this value."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown(Inert):
+    """Something of a name that is none of ours: neither made nor kept."""
+
+    path: str
+
+    def complete(self, state: Any) -> None:
+        """Whatever it is, nobody looks at it."""
 
 
 class Budget:
@@ -64,19 +83,41 @@ class Budget:
             raise LatregError(f"expected at most {self.opcodes} opcodes in a pickle, got more")
 
 
+class Bounded:
+    """A file of which no read takes more memory than a value may have.
+
+    Args:
+        file: opened for reading bytes.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.tell = file.tell
+
+    def read(self, count: int) -> bytes:
+        """Raises DamageError where more bytes are asked for than any value has."""
+        if count > MAX_VALUE:
+            raise DamageError(f"a value of {count} bytes is claimed, more than any tensor of a StyleGAN2 has,")
+        return self.file.read(count)
+
+    def readline(self) -> bytes:
+        """The start of a line that is too long."""
+        return self.file.readline(MAX_LINE)
+
+
 class Machine:
     """Reads one pickle after another from a file.
 
     Args:
-        builders: by the name that a pickle gives; None = a name that is only passed on as a value.
+        builders: by the name that a pickle gives.
         budget: what may be read.
-        refusals: what to say of names that are known to be in the way; others get a general sentence.
+        refusals: what to say of names that are known to be in the way.
         persistent: makes values of persistent ids; None = there must be none.
     """
 
     def __init__(
         self,
-        builders: Mapping[str, Builder | None],
+        builders: Mapping[str, Builder],
         budget: Budget,
         refusals: Mapping[str, str] | None = None,
         persistent: Callable[[Any], Any] | None = None,
@@ -86,24 +127,29 @@ class Machine:
         self.refusals = refusals or {}
         self.persistent = persistent
 
-    def load(self, file: BinaryIO) -> Any:
+    def load(self, file: BinaryIO | Bounded) -> Any:
         """The value of the next pickle in a file.
 
         Raises:
-            LatregError: it names something or does something that is not admitted, or is damaged.
+            LatregError: it does something that is not admitted.
+            DamageError: it is damaged.
         """
         self._stack: list[Any] = []
         self._marked: list[list[Any]] = []  # the stacks below each mark
         self._memo: dict[int, Any] = {}
-        try:
-            for opcode, argument, _ in pickletools.genops(file):
-                self.budget.spend()
-                self._step(opcode.name, argument)
-            return self._stack.pop()
-        except LatregError:
-            raise
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError, RuntimeError, MemoryError) as error:
-            raise LatregError(f"expected a whole pickle, but it is damaged: {str(error)[:200]}") from error
+        for name, argument, place in _opcodes(file):
+            self.budget.spend()
+            try:
+                self._step(name, argument)
+            except DamageError as error:
+                raise DamageError(f"at byte {place}, {error}") from error
+            except LatregError:
+                raise
+            except _MISFITS as error:
+                raise DamageError(f"at byte {place}, {name} does not fit what comes before it") from error
+        if not self._stack:
+            raise DamageError("it holds no value")
+        return self._stack.pop()
 
     def _step(self, name: str, argument: Any) -> None:
         stack = self._stack
@@ -121,7 +167,7 @@ class Machine:
         elif handler := getattr(self, f"_{name.lower()}", None):
             handler(argument)
         else:
-            _refuse(name, {})
+            raise LatregError(f"it has the opcode {name}, which no StyleGAN2 needs: refused, and nothing was executed")
 
     # ---- structure
 
@@ -168,6 +214,13 @@ class Machine:
         items = self._items()
         self._stack.append(items)
 
+    def _frozenset(self, _: Any) -> None:
+        items = self._items()
+        self._stack.append(set(filter(is_plain_key, items)))
+
+    def _dup(self, _: Any) -> None:
+        self._stack.append(self._stack[-1])
+
     def _append(self, _: Any) -> None:
         self._extend([self._stack.pop()])
 
@@ -175,11 +228,13 @@ class Machine:
         self._extend(self._items())
 
     def _extend(self, items: list[Any]) -> None:
-        _expect(self._stack[-1], list).extend(items)
+        if not isinstance(self._stack[-1], Unknown):
+            _expect(self._stack[-1], list).extend(items)
 
     def _additems(self, _: Any) -> None:
         items = self._items()
-        _expect(self._stack[-1], set).update(map(plain_key, items))
+        if not isinstance(self._stack[-1], Unknown):
+            _expect(self._stack[-1], set).update(filter(is_plain_key, items))
 
     def _setitem(self, _: Any) -> None:
         value, key = self._stack.pop(), self._stack.pop()
@@ -189,7 +244,12 @@ class Machine:
         self._update(self._items())
 
     def _update(self, items: list[Any]) -> None:
-        _expect(self._stack[-1], dict).update(zip(map(plain_key, items[::2]), items[1::2], strict=True))
+        """Add keys and values, but for keys of another kind than ours, which nobody can ask for."""
+        if len(items) % 2:
+            raise DamageError("a key has no value")
+        if not isinstance(self._stack[-1], Unknown):
+            pairs = zip(items[::2], items[1::2], strict=True)
+            _expect(self._stack[-1], dict).update((key, value) for key, value in pairs if is_plain_key(key))
 
     def _dict(self, _: Any) -> None:
         items = self._items()
@@ -206,49 +266,76 @@ class Machine:
         self._push_name(_expect(module, str), _expect(attribute, str))
 
     def _push_name(self, module: str, attribute: str) -> None:
-        path = f"{module}.{attribute}"
-        if path not in self.builders:
-            _refuse(path, self.refusals)
+        length = len(module) + len(attribute)
+        path = f"{module}.{attribute}" if length < MAX_NAME else f"a name of {length} characters"
+        if path in self.refusals:
+            raise LatregError(self.refusals[path])
         self._stack.append(Name(path))
 
     def _reduce(self, _: Any) -> None:
-        arguments, name = self._stack.pop(), self._stack.pop()
-        builder = self.builders[_expect(name, Name).path]
-        if builder is None:
-            _refuse(f"a call of {name.path}", {})
-        self._stack.append(builder(_expect(arguments, tuple)))
+        arguments, function = self._stack.pop(), self._stack.pop()
+        self._stack.append(self._made(function, arguments))
 
     _newobj = _reduce
 
+    def _newobj_ex(self, _: Any) -> None:
+        self._stack.pop()  # named arguments, which none of our builders takes
+        self._reduce(None)
+
+    def _obj(self, _: Any) -> None:
+        function, *arguments = self._items()
+        self._stack.append(self._made(function, tuple(arguments)))
+
+    def _inst(self, argument: str) -> None:
+        arguments = tuple(self._items())
+        self._global(argument)
+        self._stack.append(self._made(self._stack.pop(), arguments))
+
+    def _made(self, function: Any, arguments: Any) -> Any:
+        """What a call would make, without a call."""
+        if isinstance(function, Unknown):
+            return function
+        path = _expect(function, Name).path
+        builder = self.builders.get(path)
+        if builder is None or any(isinstance(argument, Unknown) for argument in _expect(arguments, tuple)):
+            return Unknown(path)
+        return builder(arguments)
+
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
-        _expect(self._stack[-1], Inert).complete(state)
+        if not isinstance(self._stack[-1], dict | set | list):  # what one of our containers has beside its items
+            _expect(self._stack[-1], Inert).complete(state)
 
     def _binpersid(self, _: Any) -> None:
         if self.persistent is None:
-            _refuse("BINPERSID", {})
+            raise LatregError("it needs values of another file, as no pickle of train.py does")
         self._stack.append(self.persistent(self._stack.pop()))
 
 
-def _refuse(what: str, refusals: Mapping[str, str]) -> NoReturn:
-    raise LatregError(
-        refusals.get(what) or f"it asks for {what[:100]!r}, which no StyleGAN2 needs: refused, and nothing was executed"
-    )
+def _opcodes(file: BinaryIO | Bounded) -> Iterator[tuple[str, Any, int]]:
+    """Name, argument and place in the file of each opcode of the next pickle in it."""
+    opcodes, place = pickletools.genops(cast(BinaryIO, file)), 0
+    while True:
+        try:
+            opcode, argument, found = next(opcodes)
+        except StopIteration:
+            return
+        except DamageError as error:
+            raise DamageError(f"{error} behind byte {place}") from error
+        except _MISFITS as error:
+            end = "it ends in the middle of what begins" if not file.read(1) else "it goes on as no pickle does"
+            raise DamageError(f"{end} behind byte {place}") from error
+        place = found or 0
+        yield opcode.name, argument, place
 
 
 def _expect(value: Any, kind: type) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+        raise DamageError(f"a {kind.__name__} is needed, and there is a {type(value).__name__}")
     return value
 
 
-def plain_key(value: Any) -> Any:
-    """Keys are scalars: the hash of deeply nested tuples could exhaust the C stack.
-
-    Raises:
-        TypeError: it is something else, or an integer that takes long to hash.
-    """
+def is_plain_key(value: Any) -> bool:
+    """Keys are scalars: the hash of deeply nested tuples could exhaust the C stack, and long integers take long."""
     plain = isinstance(value, str | int | float | bytes | None)
-    if not plain or (isinstance(value, int) and not -MAX_INT <= value < MAX_INT):
-        raise TypeError(f"expected text or a number of at most 64 bits as a key, got a value of {type(value).__name__}")
-    return value
+    return plain and not (isinstance(value, int) and not -MAX_INT <= value < MAX_INT)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from latreg.errors import LatregError
+from latreg.generator.importing.machine import Name, Unknown
 from latreg.generator.importing.values import PersistentObject
 from latreg.generator.layers import binomial_filter
 from latreg.generator.networks import GeneratorNetwork
@@ -16,7 +17,9 @@ MAX_DEPTH, MAX_MODULES, MAX_TENSORS = 6, 500, 1000  # of G_ema; 1024x1024 takes 
 MAX_NAME = 100  # characters: a pickle may use the same long name again and again, but all names are written out
 MAX_WIDTH = 1024  # of z and w, of which many are drawn for the class means; 512 in all published configurations
 MAX_CLAMP = 1e9
-MAX_NUMBERS = 250_000_000  # in all tensors together, which may be views of the same numbers; 1024x1024 takes 30 million
+# In all tensors together, which may be views of the same numbers. 1024x1024 takes 30 million, of which 3 million are
+# in the mapping network, which is called 100,000 times.
+MAX_NUMBERS, MAX_MAPPING_NUMBERS = 120_000_000, 8_000_000
 OURS = "mapping.w_avg_class"  # which published networks do not have
 
 
@@ -26,9 +29,11 @@ def generator_of(content: Any) -> PersistentObject:
     Raises:
         LatregError: the pickle holds something else, or a StyleGAN3.
     """
-    names = ", ".join(map(_shown, content)) if isinstance(content, dict) else type(content).__name__
+    names = ", ".join(map(_shown, content)) if isinstance(content, dict) else _shown(content)
     network = content.get(WANTED) if isinstance(content, dict) else None
-    if not isinstance(network, PersistentObject):
+    if network is not None and not isinstance(network, PersistentObject):
+        raise LatregError(f"{WANTED} must be a network of NVIDIA's code, got {_shown(network)}")
+    if network is None:
         raise LatregError(f"expected a snapshot with the network {WANTED}, got {names[:200] or 'nothing'}")
     parts = network.part("_modules")
     if not all(isinstance(parts.get(name), PersistentObject) for name in ("mapping", "synthesis")):
@@ -74,7 +79,8 @@ def _modules(network: PersistentObject) -> list[tuple[str, PersistentObject]]:
         found.append((name, module))
         for key, child in module.part("_modules").items():
             if not isinstance(child, PersistentObject):
-                raise LatregError(f"expected modules in {WANTED}, got something else as {name}.{key}"[:200])
+                path = _joined(name, key)
+                raise LatregError(f"expected modules in {WANTED}, got {_shown(child)} as {path[:MAX_NAME]}")
             waiting.append((_joined(name, key), child))
         if len(found) + len(waiting) > MAX_MODULES:
             raise LatregError(f"expected at most {MAX_MODULES} modules in {WANTED}, got more")
@@ -98,10 +104,11 @@ def _tensors(modules: dict[str, PersistentObject]) -> dict[str, Tensor]:
                 continue
             path = _joined(name, key)
             if not isinstance(value, Tensor) or not value.is_floating_point():
-                raise LatregError(f"{WANTED} must hold tensors of floats, got something else as {path[:200]}")
+                raise LatregError(f"{WANTED} must hold tensors of floats, got {_shown(value)} as {path[:200]}")
             state[path] = value
-    if (numbers := sum(tensor.numel() for tensor in state.values())) > MAX_NUMBERS:
-        raise LatregError(f"{WANTED} must hold at most {MAX_NUMBERS} numbers, got {numbers}")
+    for part, most in (("", MAX_NUMBERS), ("mapping.", MAX_MAPPING_NUMBERS)):
+        if (numbers := sum(tensor.numel() for name, tensor in state.items() if name.startswith(part))) > most:
+            raise LatregError(f"{part or WANTED} must hold at most {most} numbers, got {numbers}")
     return state
 
 
@@ -129,6 +136,10 @@ def _check_settings(modules: dict[str, PersistentObject]) -> None:
 
 def _shown(value: Any) -> str:
     """Only plain values are printed: containers may hold themselves a million times over, integers be very long."""
+    if isinstance(value, Unknown | Name):
+        return value.path
+    if isinstance(value, PersistentObject):
+        return value.class_name[:MAX_NAME]
     short = isinstance(value, str | float | None) or (isinstance(value, int) and value.bit_length() <= 64)
     return repr(value)[:50] if short else type(value).__name__
 
