@@ -450,6 +450,8 @@ class TrackingConfig:
     mode: str = setting(MISSING, choices=("offline", "online", "disabled"))
     project: str = "latreg"
     entity: str | None = None
+    group: str | None = None  # None = name of the experiment
+    name: str | None = None  # None = what the run is: "mnist, mixing, psi 0.7, global center"
     tags: list[str] = field(default_factory=list)
     table_rows: int = setting(200, low=0, high=MANY)  # at most so many strips are logged
 
@@ -495,9 +497,15 @@ def base_name(path: str | None) -> str:
     return Path(path).name.strip(".") or Path(path).resolve().name
 
 
+def words(text: str) -> list[str]:
+    """What stands between commas, without spaces around it."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def register() -> None:
     """Make the schema known to Hydra; conf/ refers to it by these names."""
     OmegaConf.register_new_resolver("base_name", base_name, replace=True)
+    OmegaConf.register_new_resolver("words", words, replace=True)
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     store.store(group="generator", name="own_schema", node=OwnGeneratorConfig)

@@ -4,12 +4,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from latreg.config import Config, DatasetConfig, purpose_in
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord, Source
+from latreg.interfaces import BoundaryRecord, Columns, Source
 from latreg.jobs.scoring import score
 from latreg.jobs.sources import make_sources, read_sources, write_sources
 from latreg.measures import metrics
@@ -19,6 +20,7 @@ from latreg.runs.files import check_empty, read_json, writing
 from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.runs.provenance import changed_files
 from latreg.runs.saved_config import load_run_config, with_defaults
+from latreg.tracking import Tracker
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_judge
 
@@ -75,6 +77,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
             records.write_part(output, index, ordered[first : first + cfg.search.part_size], measured)
         results = score(cfg, ordered, measured, _judge(cfg, weights.get("judge")), seconds)
+        _mirror(cfg, folder, ordered, measured, results, weights)
         with writing(output):
             strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
         folder.write_json("metrics.json", results)
@@ -104,6 +107,23 @@ def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, Bo
                 raise LatregError(f"expected each source once, but {source} is in {run_dir} again")
             found[source] = record
     return found
+
+
+def _mirror(
+    cfg: Config,
+    folder: RunFolder,
+    found: Sequence[BoundaryRecord],
+    measured: Columns,
+    results: dict[str, Any],
+    weights: dict[str, str | None],
+) -> None:
+    """The joined run in Weights & Biases, as the shards were."""
+    with Tracker(
+        cfg.tracking, folder.config, folder.path, group=cfg.name, measured=measured, weights=weights
+    ) as tracker:
+        for record in found:
+            tracker.log_record(record)
+        tracker.finish(results, weights)
 
 
 def _seconds(run_dir: Path) -> float:

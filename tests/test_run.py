@@ -281,6 +281,8 @@ def test_another_run_seed_searches_other_sources_in_shards_too(cli, tmp_path):
         (3, 8, 3 * 2**25),
     ]
     assert read_config(tmp_path / "joined")["search"]["z_seed_stride"] == 2**25
+    mode = read_config(folders[0])["tracking"]["mode"]
+    assert len(list((tmp_path / "joined").glob("wandb/offline-run-*"))) == (mode == "offline"), "it is mirrored too"
 
 
 def test_uncertain_sources_are_chosen_counted_apart_and_merged(cli, tmp_path):

@@ -1,10 +1,14 @@
-"""The workspace on a W&B server."""
+"""Workspace and report on a W&B server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import wandb
 from wandb.errors import Error
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb_workspaces._graphql import execute_graphql
 
+from latreg.dashboard.report import make_report
 from latreg.dashboard.workspace import make_workspace
 from latreg.errors import LatregError
 from latreg.tracking import sign_in
@@ -32,13 +36,27 @@ def save(project: str, entity: str | None = None) -> str:
     Raises:
         LatregError: no API key is set, the project is not there, or the server does not answer or refuses.
     """
+    with _server(entity) as (api, owner):
+        workspace = make_workspace(project, owner)
+        workspace._internal_name, workspace._internal_id = VIEW, _find(api, project, owner) or ""
+        return str(workspace.save().url)  # type: ignore[no-untyped-call]
+
+
+def save_report(project: str, entity: str | None = None) -> str:
+    """Make a new report on a project; arguments, result and errors are those of `save`."""
+    with _server(entity) as (api, owner):
+        _find(api, project, owner)
+        report = make_report(project, owner).save()
+        return str(report.url)
+
+
+@contextmanager
+def _server(entity: str | None) -> Iterator[tuple[wandb.Api, str]]:
+    """W&B, with the user who signed in or the given entity."""
     try:
         sign_in()
         api = wandb.Api()
-        entity = entity or api.settings["entity"] or api.default_entity or ""
-        workspace = make_workspace(project, entity)
-        workspace._internal_name, workspace._internal_id = VIEW, _find(api, project, entity) or ""
-        return str(workspace.save().url)  # type: ignore[no-untyped-call]
+        yield api, entity or api.settings["entity"] or api.default_entity or ""
     except (Error, WandbApiFailedError, OSError) as error:
         raise LatregError(f"W&B failed: {str(error).splitlines()[0]}") from error
 

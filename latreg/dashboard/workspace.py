@@ -14,7 +14,7 @@ from latreg.config import ValidityConfig
 
 NAME = "latreg: comparison"
 MAX_RUNS = 100  # lines or bars in one panel
-# What is compared: runs that differ in none of these are repetitions (other run_seeds) or shards, and are averaged.
+# What is compared: runs that differ in none of these are repetitions (other run_seeds), and are averaged.
 GROUPS = (
     ws.Metric("Group"),  # the experiment
     ws.Config("dataset.name"),
@@ -33,7 +33,7 @@ def make_workspace(project: str, entity: str = "") -> ws.Workspace:
         entity=entity,
         project=project,
         name=NAME,
-        sections=[_curves(), _psi(), _validity(), _costs(), _pairs(), _settings()],
+        sections=sections(),
         settings=ws.WorkspaceSettings(x_axis="search/queries", max_runs=MAX_RUNS),
         runset_settings=ws.RunsetSettings(
             filters=[ws.Metric("JobType") == "search"],  # trainings of the same project have nothing to compare
@@ -45,6 +45,11 @@ def make_workspace(project: str, entity: str = "") -> ws.Workspace:
     return workspace
 
 
+def sections() -> list[ws.Section]:
+    """What is shown, in the order of the questions."""
+    return [_curves(), _psi(), _validity(), _costs(), _pairs(), _settings()]
+
+
 def _fix_ids(workspace: ws.Workspace) -> None:
     """The library draws them."""
     for s, section in enumerate(workspace.sections, start=1):
@@ -53,9 +58,12 @@ def _fix_ids(workspace: ws.Workspace) -> None:
             panel._id = f"latreg-{s}-{p}"
 
 
-def specification(workspace: ws.Workspace) -> str:
-    """The part of a workspace that W&B stores, as JSON; does not depend on project and entity."""
-    return json.dumps(workspace._spec["spec"], indent=1)
+def specification(view: ws.Workspace | wr.Report) -> str:
+    """The part of a workspace or a report that W&B stores, as JSON; of a workspace it says nothing of the project."""
+    if isinstance(view, ws.Workspace):
+        return json.dumps(view._spec["spec"], indent=1)
+    model = view._to_model()  # type: ignore[no-untyped-call]
+    return str(model.spec.model_dump_json(by_alias=True, exclude_none=True, indent=1))
 
 
 def _curves() -> ws.Section:

@@ -48,7 +48,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
         write_sources(folder, wanted, cfg.search.sources_per_class)
     count = len(saved)
     with Tracker(
-        cfg.tracking, folder.config, folder.path, group=cfg.name, measured=parts.measured, found=saved
+        cfg.tracking, folder.config, folder.path, group=cfg.name, measured=parts.measured, weights=ids, found=saved
     ) as tracker:
         with (
             SearchProgress(len(sources), len(saved), parts.engine) as progress,

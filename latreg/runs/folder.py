@@ -1,7 +1,6 @@
 """The folder of one run: its resolved config, its status, and nothing half-written left as done."""
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from latreg.config import one_line, purpose_in
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.names import check_name
 from latreg.runs.files import read_json, replacing, writing
-from latreg.runs.provenance import command_line, versions
+from latreg.runs.provenance import command_line, git_commit, versions
 from latreg.runs.saved_config import read_settings, with_defaults
 
 RESULTS = ("records", "checkpoints", "metrics.json")
@@ -84,7 +83,7 @@ class RunFolder:
             state="running",
             started=_now(),
             versions=versions(),
-            git_commit=_git_commit(),
+            git_commit=git_commit(),
             command=self._command or command_line(),
             weights={},
         )
@@ -227,13 +226,3 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _git_commit() -> str | None:
-    """The commit of a checkout, with -dirty where files were changed; None for an installed package."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or None

@@ -2,8 +2,10 @@
 
 import platform
 import shlex
+import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -16,6 +18,16 @@ PACKAGES = ("torch", "lightning", "numpy", "hydra-core", "wandb", "datasets")
 def versions() -> dict[str, str]:
     """Versions of this software, of Python and of the packages that results depend on."""
     return {"latreg": __version__, "python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def git_commit() -> str | None:
+    """The commit of a checkout, with -dirty where files were changed; None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or None
 
 
 def command(cfg: Config) -> str:

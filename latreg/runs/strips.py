@@ -23,16 +23,11 @@ def strip(record: BoundaryRecord) -> np.ndarray:
 
     The difference is signed and amplified, gray = no change. Tiles without an image are white.
     """
-    source = record.source_image
     first = record.first_image
-    blank = np.full_like(source, _WHITE)
-    tiles = [
-        source,
-        blank if record.last_image is None else record.last_image,
-        blank if first is None else first,
-        blank if first is None else _difference(source, first),
-    ]
-    tiles = [_upscale(tile) for tile in tiles]
+    images = [record.source_image, record.last_image, first]
+    images.append(None if first is None else _difference(record.source_image, first))
+    blank = np.full_like(record.source_image, _WHITE)
+    tiles = [enlarged(blank if image is None else image) for image in images]
     gap = np.full((tiles[0].shape[0], _GAP, 3), _WHITE, dtype=np.uint8)
     return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2], gap, tiles[3]], axis=1)
 
@@ -90,7 +85,7 @@ def _difference(source: np.ndarray, image: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def _upscale(image: np.ndarray) -> np.ndarray:
+def enlarged(image: np.ndarray) -> np.ndarray:
     """(1 or 3, H, W) => (SCALE H, SCALE W, 3), each pixel a square."""
     pixels = np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
     return pixels.repeat(SCALE, axis=0).repeat(SCALE, axis=1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latreg.errors import LatregError
+from latreg.runs.provenance import git_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,13 @@ class Link:
     """The way to W&B, whose errors are told once and swallowed: online, then offline, then none.
 
     Args:
+        tracking: the `tracking` group, whose `group` and `name` come before these.
+        config: what is stored as the run's configuration.
+        run_dir: the run's folder.
+        group: runs that are shown together.
+        name: of the run.
         begin: done with each run that is opened.
+        job_type: None = the stage.
     """
 
     def __init__(
@@ -51,7 +58,9 @@ class Link:
         run_dir: Path,
         group: str,
         *,
+        name: str,
         begin: Callable[[Run], None],
+        job_type: str | None = None,
     ) -> None:
         run_dir = Path(run_dir).absolute()
         self.run: Run | None = None
@@ -60,11 +69,11 @@ class Link:
         self._arguments: dict[str, Any] = {
             "project": tracking.project,
             "entity": tracking.entity,
-            "group": group,
-            "name": "/".join(run_dir.parts[-2:]),  # its time and number
-            "job_type": config.get("stage"),
+            "group": tracking.group or group,
+            "name": tracking.name or name,
+            "job_type": job_type or config.get("stage"),
             "tags": _tags(tracking, config),
-            "config": config,
+            "config": config | {"git_commit": git_commit()},
             "dir": str(run_dir),
             "reinit": "create_new",  # this run is nobody else's
         }

@@ -1,11 +1,12 @@
-"""A search in Weights & Biases: curves against queries, a table of strips, the records as an artifact."""
+"""A search in Weights & Biases: curves against queries, a table of images, histograms, the records as an artifact."""
 
 from __future__ import annotations
 
 import heapq
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from latreg.config import TrackingConfig
     from latreg.interfaces import BoundaryRecord, Columns
 
-# One row per source: the strip, then these fields of its record, what the gates measured, and its queries.
+# One row per source: its images, class and answer by name, then these fields of its record, what the gates measured,
+# and its queries.
+IMAGES = ("source", "last_correct", "first_wrong")
+NAMES = ("class", "answer")
 # fmt: off
 COLUMNS = (
     "label", "z_seed", "source_psi", "stratum", "accepted", "rejected_because", "source_confidence", "source_margin",
@@ -32,10 +36,11 @@ COLUMNS = (
     "last_margin", "first_margin",
 )
 # fmt: on
+FIRST_TABLE = 25  # sources; the next one comes with four times as many, as each holds all rows
 
 
 class Tracker:
-    """The mirror of one search: curves against queries, a table of strips, summary, and the records as an artifact.
+    """The mirror of one search: curves, a table of images and histograms that grow, the records as an artifact.
 
     Use it as a context manager, so that the W&B run ends with the job, marked failed where the job failed.
 
@@ -45,6 +50,7 @@ class Tracker:
         run_dir: the run's folder; the records are expected in its `records` folder when `finish` is called.
         group: name of the experiment; its jobs are shown together.
         measured: what the gates of the run measure.
+        weights: sha256 of each network's weights, which are the inputs of the run.
         found: records of an interrupted run that is resumed, so that the curves go on where they were.
 
     Raises:
@@ -59,17 +65,32 @@ class Tracker:
         group: str,
         *,
         measured: Columns,
+        weights: Mapping[str, str | None] | None = None,
         found: Iterable[BoundaryRecord] = (),
     ) -> None:
         self._run_dir = Path(run_dir)
         self._columns = (*COLUMNS, *measured, "queries")
+        self._class_names: list[str] = config["dataset"].get("class_names") or []
+        self._dataset: str = config["dataset"]["name"]
+        self._weights = {kind: id for kind, id in (weights or {}).items() if id}
         self._flags = flags_of(measured)
         self._rows = _Rows(tracking.table_rows)
         self._totals = Counter[str]()
         self._points: list[dict[str, int]] = []
-        self._psis: list[float] = []
-        described = config | {"truncation_label": _truncation_label(config)}
-        self._link = Link(tracking, described, self._run_dir, group, begin=self._begin)
+        self._values: dict[str, list[float]] = defaultdict(list)
+        self._next_table = FIRST_TABLE
+        cell, shard = _cell_of(config), config.get("search", {}).get("shard")
+        described = config | {"truncation_label": cell.setting, "weights": self._weights}
+        # Shards are no runs to compare: the sum of their group is one, which latreg.merge logs as well.
+        self._link = Link(
+            tracking,
+            described,
+            self._run_dir,
+            f"{group}: {cell.name}, shards of {shard.partition('/')[2]}" if shard else group,
+            name=_run_name(config, cell),
+            begin=self._begin,
+            job_type="shard" if shard else None,
+        )
         for record in found:
             self._add(record)
 
@@ -85,20 +106,19 @@ class Tracker:
         point = {f"search/{name}": total for name, total in self._totals.items()}
         self._link.attempt(lambda run: run.log(point))
         self._points.append(point)
+        if self._totals["sources"] >= self._next_table:
+            self._log_finds()
+            self._next_table = 4 * self._totals["sources"]
 
     def _add(self, record: BoundaryRecord) -> None:
         self._rows.add(record)
-        self._psis.append(record.source_psi)
-        passed = {flag: record.measured.get(flag) for flag in self._flags}
-        self._totals.update(
-            queries=record.queries,
-            sources=1,
-            accepted=record.accepted,
-            flipped=record.flipped,
-            valid_faults=record.valid_fault,
-            # None where there is no model to say so: then it is not counted
-            **{flag: int(value) for flag, value in passed.items() if value is not None},
-        )
+        for name, value in _values(record).items():
+            self._values[name].append(value)
+        counts = {name: getattr(record, name) for name in ("queries", "accepted", "flipped")}
+        counts |= {"sources": 1, "valid_faults": record.valid_fault}
+        counts |= {flag: record.measured.get(flag) for flag in self._flags}
+        # None where there is no model to say so: then it is not counted
+        self._totals.update({name: int(count) for name, count in counts.items() if count is not None})
 
     def finish(self, metrics: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Log what is known at the end, and end the W&B run.
@@ -107,28 +127,43 @@ class Tracker:
             metrics: the content of metrics.json; nested names are joined by a slash.
             metadata: of the artifact that holds the records, with the sha256 of the weights.
         """
-        self._link.attempt(self._log_table)
-        psi = {"source_psi_median": median(self._psis)} if self._psis else {}
+        self._log_finds()
+        psi = {"source_psi_median": median(psis)} if (psis := self._values["sources/psi"]) else {}
         self._link.attempt(lambda run: run.summary.update(flatten(metrics) | psi))
         self._link.attempt(lambda run: _log_folder(run, self._run_dir / "records", dict(metadata)))
         self._link.close(failed=False)
 
     def _begin(self, run: Run) -> None:
-        """Define the axis; after a fall-back also draw again what the lost run had."""
+        """Define the axis and name the inputs; after a fall-back also draw again what the lost run had."""
         run.define_metric("search/queries")
         run.define_metric("search/*", step_metric="search/queries")
+        for kind, id in self._weights.items():
+            _use_weights(run, f"{self._dataset}-{kind}", id)
         for point in self._points:
             run.log(point)
+
+    def _log_finds(self) -> None:
+        """Table and histograms of what is there so far."""
+        self._link.attempt(self._log_table)
+        self._link.attempt(self._log_histograms)
 
     def _log_table(self, run: Run) -> None:
         import wandb
 
-        from latreg.runs.strips import strip
-
-        table = wandb.Table(columns=["strip", *self._columns])
+        table = wandb.Table(columns=[*IMAGES, *NAMES, *self._columns])
         for record in self._rows:
-            table.add_data(wandb.Image(strip(record)), *(_cell(record.column(name)) for name in self._columns))
+            names = [self._class_name(record.label), self._class_name(record.predicted)]
+            table.add_data(*_images(record), *names, *(_cell(record.column(name)) for name in self._columns))
         run.log({"boundary": table})
+
+    def _log_histograms(self, run: Run) -> None:
+        import wandb
+
+        if self._values:
+            run.log({f"histograms/{name}": wandb.Histogram(values) for name, values in self._values.items()})
+
+    def _class_name(self, label: int | None) -> str | None:
+        return self._class_names[label] if label is not None and label < len(self._class_names) else None
 
 
 class _Rows:
@@ -151,11 +186,45 @@ class _Rows:
         return (record for _, _, record in sorted(self._heap, key=lambda entry: -entry[1]))
 
 
-def _truncation_label(config: Mapping[str, Any]) -> str:
-    """Truncation in words, by which runs are grouped, as the report says it: "psi 0.7, class center"."""
+def _cell_of(config: Mapping[str, Any]) -> Cell:
+    """The cell of the report, whose words for truncation are those by which runs are grouped."""
     cutoff = config["truncation"].get("cutoff")
-    variant = "" if cutoff is None else f"truncation.cutoff={cutoff}"
-    return replace(Cell.of(config), variant=variant).setting
+    return replace(Cell.of(config), variant="" if cutoff is None else f"truncation.cutoff={cutoff}")
+
+
+def _run_name(config: Mapping[str, Any], cell: Cell) -> str:
+    """What a run is: "mnist, mixing, psi 0.7, global center, run_seed 1, shard 2/3"."""
+    seed, shard = config.get("run_seed"), config.get("search", {}).get("shard")
+    parts = [cell.dataset, cell.name, f"run_seed {seed}" if seed else "", f"shard {shard}" if shard else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _values(record: BoundaryRecord) -> dict[str, float]:
+    """What there are histograms of, as far as a record has it."""
+    of = {"sources/psi": record.source_psi, "sources/margin": record.source_margin}
+    flip = {"flips/psi": record.psi_first, "flips/alpha": record.alpha_first, "flips/margin": record.first_margin}
+    return of | {name: value for name, value in flip.items() if value is not None}
+
+
+def _images(record: BoundaryRecord) -> list[Any]:
+    """Its images for a table, None where there is none."""
+    import wandb
+
+    from latreg.runs.strips import enlarged
+
+    images = (record.source_image, record.last_image, record.first_image)
+    return [None if image is None else wandb.Image(enlarged(image)) for image in images]
+
+
+def _use_weights(run: Run, name: str, id: str) -> None:
+    """Name the weights with this sha256 as an input; they are not uploaded, a file with the sha256 stands for them."""
+    import wandb
+
+    artifact = wandb.Artifact(re.sub(r"[^\w.-]", "-", name), type="weights", metadata={"sha256": id})
+    with artifact.new_file("sha256") as file:
+        file.write(id)
+    with suppress(AttributeError, TypeError):  # run.use_artifact is the same, but refuses to work offline
+        run._log_artifact(artifact, is_user_created=True, use_after_commit=True)
 
 
 def _log_folder(run: Run, folder: Path, metadata: dict[str, Any]) -> None:

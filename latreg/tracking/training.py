@@ -51,7 +51,7 @@ def lightning_logger(
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield None  # the other processes of a training keep quiet
         return
-    link = Link(tracking, config, run_dir, group, begin=begin)
+    link = Link(tracking, config, run_dir, group, name=group, begin=begin)
     failed = True
     try:
         yield _lightning_logger(link, tracking, run_dir) if link.run else None

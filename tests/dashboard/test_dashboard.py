@@ -142,6 +142,33 @@ def test_of_a_team(account):
     assert view["entityName"] == "team"
 
 
+def grids(specification):
+    """The panel grids of a report."""
+    return [block["metadata"] for block in specification["blocks"] if block["type"] == "panel-grid"]
+
+
+def test_the_report_shows_the_panels_of_the_workspace(capsys):
+    assert main(["any", "--report", "--print"]) == 0
+    of_report = grids(json.loads(capsys.readouterr().out))
+    of_workspace = json.loads(SNAPSHOT.read_text())["section"]
+    panels = [[p["config"] for p in grid["panelBankSectionConfig"]["panels"]] for grid in of_report]
+    wanted = [[p["config"] for p in s["panels"]] for s in of_workspace["panelBankConfig"]["sections"]]
+    assert [len(some) for some in panels] == [len(some) for some in wanted]
+    for grid in of_report:
+        (runs,) = grid["runSets"]
+        (wanted,) = of_workspace["runSets"]
+        assert [key["name"] for key in runs["grouping"]] == [key["name"] for key in wanted["grouping"]]
+        places = [tuple(p["layout"][side] for side in "xywh") for p in grid["panelBankSectionConfig"]["panels"]]
+        assert len(set(places)) == len(places), "or one panel would hide another"
+
+
+def test_a_report_is_new_each_time(account, capsys):
+    for _ in range(2):
+        assert main([PROJECT, "--report"]) == 0
+    assert len(set(capsys.readouterr().out.splitlines())) == 2
+    assert len(account.views) == 2
+
+
 # ---- errors
 
 

@@ -88,9 +88,16 @@ class Account:
     def _commitArtifact(self, artifactID):
         return {"artifact": {"id": artifactID, "digest": ""}}
 
-    # ---- workspaces
+    # ---- workspaces and reports
 
-    def _project(self, project, view=None, **_):
+    def _models(self, **_):
+        projects = [{"__typename": "Project", "id": p, "name": p, "entityName": ENTITY} for p in self.projects]
+        nodes = [{"node": p | {"createdAt": "2026-01-01", "isBenchmark": False, "user": None}} for p in projects]
+        return {"pageInfo": {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}, "edges": nodes}
+
+    def _project(self, project=None, view=None, projectName=None, **_):
+        if projectName is not None:
+            return {"id": "p", "internalId": "p"} if projectName in self.projects else None
         if view is None:
             return None  # runs ask too whether somebody wants to stop them
         edges = [{"node": {"id": f"id of {name}"}} for name in self.views if name == view]
@@ -99,7 +106,8 @@ class Account:
     def _upsertView(self, name, **values):
         inserted = name not in self.views
         self.views[name] = values
-        return {"view": {"id": f"id of {name}", "name": name}, "inserted": inserted}
+        project = {"id": "p", "name": PROJECT, "entityName": ENTITY}
+        return {"view": values | {"id": f"id of {name}", "name": name, "project": project}, "inserted": inserted}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -12,9 +12,9 @@ from PIL import Image
 
 from latreg.run import main
 from latreg.runs.records import measured_columns, read_records
-from latreg.runs.strips import strip
+from latreg.runs.strips import enlarged
 from latreg.tracking import COLUMNS, link
-from latreg.tracking.search import _cell
+from latreg.tracking.search import IMAGES, NAMES, _cell
 from tests.helpers.wandb_server import KEY, forget_user, serving
 
 SEARCH = [
@@ -57,11 +57,15 @@ def test_every_row_of_the_table_arrives(run_dir, account):
     ((name, run),) = account.runs.items()
     columns = [*COLUMNS, *measured_columns(run_dir), "queries"]
     table = json.loads(account.files[f"run-{name}-boundary/boundary.table.json"])
-    assert table["columns"] == ["strip", *columns]
+    assert table["columns"] == [*IMAGES, *NAMES, *columns]
     assert len(table["data"]) == len(records)
-    for (picture, *cells), record in zip(table["data"], records, strict=True):
-        uploaded = Image.open(io.BytesIO(account.files[f"run-{name}-boundary/{picture['path']}"]))
-        assert np.array_equal(np.asarray(uploaded), strip(record))
+    for (source, last, first, named, answer, *cells), record in zip(table["data"], records, strict=True):
+        for picture, image in ((source, record.source_image), (last, record.last_image), (first, record.first_image)):
+            assert (picture is None) == (image is None)
+            if picture is not None:
+                uploaded = Image.open(io.BytesIO(account.files[f"run-{name}-boundary/{picture['path']}"]))
+                assert np.array_equal(np.asarray(uploaded), enlarged(image))
+        assert (named, answer) == (str(record.label), None if record.predicted is None else str(record.predicted))
         assert cells == [_cell(record.column(name)) for name in columns]
 
     metrics = json.loads((run_dir / "metrics.json").read_text())

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wandb
+from omegaconf import OmegaConf
 
+from latreg.composing import composed
 from latreg.config import TrackingConfig
 from latreg.interfaces import BoundaryRecord
 from latreg.runs.folder import flatten
+from latreg.runs.provenance import git_commit
 from latreg.tracking import COLUMNS, Tracker, lightning_logger, link
-from latreg.tracking.search import _truncation_label
+from latreg.tracking.search import FIRST_TABLE, IMAGES, NAMES, _cell_of
 from tests.helpers.example_records import MEASURED, pair, record
 from tests.helpers.wandb_server import KEY, forget_user, serving
 
@@ -24,7 +27,7 @@ CONFIG = {
     "stage": "search",
     "strategy": {"name": "mixing"},
     "truncation": {"mode": "fixed", "psi": 0.7, "center": "class"},
-    "dataset": {"name": "mnist"},
+    "dataset": {"name": "mnist", "class_names": [f"digit {n}" for n in range(10)]},
 }
 SOURCE = record(label=3, z_seed=0, queries=7)
 PAIR = pair(label=3, z_seed=0, queries=7, predicted=5, screened=False)
@@ -45,7 +48,7 @@ def search(run_dir: Path, cfg: TrackingConfig, records: list[BoundaryRecord]) ->
     """What the search stage does."""
     (run_dir / "records").mkdir(parents=True)
     (run_dir / "records" / "part-0.parquet").write_bytes(b"rows")
-    with Tracker(cfg, CONFIG, run_dir, "exp", measured=MEASURED) as tracker:
+    with Tracker(cfg, CONFIG, run_dir, "exp", measured=MEASURED, weights={"sut": "abc", "vae": None}) as tracker:
         for record in records:
             tracker.log_record(record)
         tracker.finish({"sources": len(records), "strata": {"confident": {"flipped": 1}}}, {"sut": "abc"})
@@ -74,15 +77,17 @@ def test_an_offline_run_holds_curves_table_summary_and_records(tmp_path: Path, c
     log = log_of(tmp_path / "run")
     (run,) = [entry["run"] for entry in log if entry["type"] == "run"]
     assert run["run_group"] == "exp"
-    assert run["display_name"] == f"{tmp_path.name}/run"  # its time and number
+    assert run["display_name"] == "mnist, mixing, psi 0.7, class center"
     assert set(run["tags"]) == {"mixing", "fixed", "mnist", "mine"}
     assert run["config"]["update"]["truncation"] == CONFIG["truncation"]
     assert run["config"]["update"]["truncation_label"] == "psi 0.7, class center"
+    assert run["config"]["update"]["git_commit"] == git_commit()
     points = [e["history"]["item"] for e in log if e["type"] == "history" and "search/queries" in e["history"]["item"]]
     assert [(p["search/queries"], p["search/sources"], p["search/valid_faults"]) for p in points] == [
         (7, 1, 0),
         (14, 2, 1),
     ]
+    assert {type(value) for point in points for key, value in point.items() if key.startswith("search/")} == {int}
     assert (points[1]["search/label_kept"], points[1]["search/screened"]) == (1, 0)
     assert "search/in_distribution" not in points[1], "there was no model to say so"
     axes = {e["metric"].get("glob_name"): e["metric"].get("step_metric") for e in log if e["type"] == "metric"}
@@ -93,18 +98,25 @@ def test_an_offline_run_holds_curves_table_summary_and_records(tmp_path: Path, c
     assert summary["strata/confident/flipped"] == 1
     artifacts = {e["artifact"]["type"]: e["artifact"] for e in log if e["type"] == "artifact"}
     assert json.loads(artifacts["records"]["metadata"]) == {"sut": "abc"}
+    assert json.loads(artifacts["weights"]["metadata"]) == {"sha256": "abc"}
+    assert (artifacts["weights"]["name"], artifacts["weights"]["use_after_commit"]) == ("mnist-sut", True)
     assert [f["path"] for f in artifacts["records"]["manifest"]["contents"]] == ["part-0.parquet"]
     assert log[-1]["exit"]["exit_code"] == 0
     assert warnings_of(caplog) == []
 
     table = table_of(tmp_path / "run")
-    assert table["columns"] == ["strip", *COLUMNS, *MEASURED, "queries"]
+    assert table["columns"] == [*IMAGES, *NAMES, *COLUMNS, *MEASURED, "queries"]
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["predicted"] for row in rows] == [None, 5]
     assert rows[1]["layers"] == "3,4"
-    strips = [f for f in artifacts["run_table"]["manifest"]["contents"] if f["path"].endswith(".png")]
-    assert len(strips) == 2
-    assert all(Path(strip["local_path"]).is_relative_to(tmp_path / "run") for strip in strips)
+    assert [(row["class"], row["answer"]) for row in rows] == [("digit 3", None), ("digit 3", "digit 5")]
+    assert [[row[name] is not None for name in IMAGES] for row in rows] == [[True, False, False], [True, True, True]]
+    images = [f for f in artifacts["run_table"]["manifest"]["contents"] if f["path"].endswith(".png")]
+    assert len(images) == 3  # both rows have the same source
+    assert all(Path(image["local_path"]).is_relative_to(tmp_path / "run") for image in images)
+    logged = {key.split(".")[0] for entry in log if entry["type"] == "history" for key in entry["history"]["item"]}
+    of = ("sources/psi", "sources/margin", "flips/psi", "flips/alpha", "flips/margin")
+    assert {f"histograms/{name}" for name in of} <= logged
 
 
 def test_all_that_wandb_writes_lies_in_the_run_folder(tmp_path: Path):
@@ -127,6 +139,23 @@ def test_a_resumed_search_goes_on_with_its_totals(tmp_path: Path):
         tracker.log_record(SOURCE)
     (point,) = [e["history"]["item"] for e in log_of(tmp_path / "run") if e["type"] == "history"]
     assert (point["search/queries"], point["search/flipped"]) == (21, 1)
+
+
+def test_the_table_grows_while_the_search_goes_on(tmp_path: Path):
+    with Tracker(config(), CONFIG, tmp_path / "run", "exp", measured=MEASURED) as tracker:
+        for z_seed in range(FIRST_TABLE + 1):
+            tracker.log_record(replace(SOURCE, z_seed=z_seed))
+    assert len(table_of(tmp_path / "run")["data"]) == FIRST_TABLE
+
+
+def test_shards_are_a_group_of_their_own_and_named(tmp_path: Path):
+    shard = CONFIG | {"search": {"shard": "2/3"}, "run_seed": 1}
+    with Tracker(config(), shard, tmp_path / "run", "exp", measured=MEASURED):
+        pass
+    (run,) = [entry["run"] for entry in log_of(tmp_path / "run") if entry["type"] == "run"]
+    assert run["display_name"] == "mnist, mixing, psi 0.7, class center, run_seed 1, shard 2/3"
+    assert run["run_group"] == "exp: mixing, psi 0.7, class center, shards of 3"
+    assert run["job_type"] == "shard"
 
 
 def test_a_failed_job_is_marked(tmp_path: Path):
@@ -237,7 +266,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_mirror(tmp_path: Path, c
     ],
 )
 def test_truncation_in_words(truncation: dict, label: str):
-    assert _truncation_label(CONFIG | {"truncation": truncation}) == label
+    assert _cell_of(CONFIG | {"truncation": truncation}).setting == label
 
 
 def test_flatten():
@@ -269,5 +298,15 @@ def test_lightning_logger_disabled(tmp_path: Path):
 
 @pytest.mark.parametrize("mode", ["offline", "online", "disabled"])
 def test_configs(mode: str):
-    text = (Path(__file__).parents[2] / "conf" / "tracking" / f"{mode}.yaml").read_text()
-    assert f"mode: {mode}\n" in text
+    assert composed([f"tracking={mode}"]).tracking.mode == mode
+
+
+def test_the_variables_of_wandb_count_where_no_setting_does(monkeypatch: pytest.MonkeyPatch):
+    variables = {"MODE": "disabled", "PROJECT": "mine", "ENTITY": "us", "NAME": "first", "RUN_GROUP": "night"}
+    for name, value in (variables | {"TAGS": "a, b"}).items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    wanted = {"mode": "disabled", "project": "mine", "entity": "us", "name": "first", "group": "night"}
+    wanted |= {"tags": ["a", "b"], "table_rows": 200}
+    assert OmegaConf.to_container(composed([]).tracking, resolve=True) == wanted
+    given = composed(["tracking=offline", "tracking.project=other", "tracking.tags=[c]"]).tracking
+    assert (given.mode, given.project, list(given.tags), given.name) == ("offline", "other", ["c"], "first")
