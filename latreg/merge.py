@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Columns, Source
 from latreg.jobs.scoring import score
 from latreg.jobs.sources import make_sources, read_sources, write_sources
+from latreg.json_files import checked, read_json
 from latreg.measures import metrics
 from latreg.runs import records, strips
 from latreg.runs.faults import read_fitting
-from latreg.runs.files import check_empty, read_json, writing
+from latreg.runs.files import check_empty, writing
 from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.runs.provenance import changed_files
 from latreg.runs.saved_config import load_run_config, with_defaults
+from latreg.settings import setting
 from latreg.tracking import Tracker
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_judge
@@ -126,12 +129,16 @@ def _mirror(
         tracker.finish(results, weights)
 
 
+@dataclass
+class Metrics:
+    """What is read again of a part's metrics.json."""
+
+    seconds: float = setting(0.0, low=0)
+
+
 def _seconds(run_dir: Path) -> float:
     path = run_dir / "metrics.json"
-    try:
-        return float(read_json(path)["seconds"])
-    except (LatregError, ValueError, KeyError, TypeError) as error:
-        raise LatregError(f"expected the metrics of a finished run in {path}, but: {error}") from error
+    return float(checked(read_json(path), str(path), Metrics)["seconds"])
 
 
 def _judge(cfg: Config, id: str | None) -> Judge | None:

@@ -32,7 +32,7 @@ class Network(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        state, made = load(resolve("zoo:mnist_sut", "classifier"))
+        state, made = load(resolve("zoo:mnist_sut", "classifier"), "classifier")
         self.inner = build(made["network"], made["channels"], made["num_classes"], made["network_args"])
         self.inner.load_state_dict(state)
 

@@ -23,7 +23,7 @@ class Network(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        _, made = load(resolve("zoo:mnist_sut", "classifier"))
+        _, made = load(resolve("zoo:mnist_sut", "classifier"), "classifier")
         self.inner = build(made["network"], made["channels"], made["num_classes"], made["network_args"])
 
     def forward(self, images):
@@ -51,7 +51,7 @@ service = Service()
 @pytest.fixture
 def own_network(tmp_path):
     network = Network()
-    network.inner.load_state_dict(load(resolve("zoo:mnist_sut", "classifier"))[0])
+    network.inner.load_state_dict(load(resolve("zoo:mnist_sut", "classifier"), "classifier")[0])
     torch.save(network.state_dict(), tmp_path / "net.pt")
     return (
         "classifier=torch",

@@ -110,7 +110,7 @@ BAD_INPUT = [
     ("strategy=mixing strategy.until=bored", "strategy.until must be flipped, screened or valid, got 'bored'"),
     ("generator.weights=none.safetensors", "generator.weights must name an existing file, got none.safetensors"),
     ("classifier.weights=zoo:nothing", "classifier.weights must name an existing file, got zoo:nothing"),
-    ("generator.weights=${classifier.weights}", "generator.weights must hold a generator, got a classifier"),
+    ("generator.weights=${classifier.weights}", "expected weights of a generator in"),
     ("dataset.class_names=[a,b]", "c_dim 2, got 10"),
     ("search.classes=[10]", "search.classes must be within 0 .. 9, got 10"),
     ("search.classes=[3,3]", "search.classes must name one or more classes, each once, got [3, 3]"),
@@ -160,7 +160,7 @@ def test_a_damaged_weights_file_is_named(cli, tmp_path):
 def test_a_classifier_worse_than_its_card_is_refused(cli, tmp_path):
     """Permuted classes: the likely mistake that no shape reveals."""
     shipped, path = resolve("zoo:mnist_sut", "classifier"), tmp_path / "sut.safetensors"
-    state, description = load(shipped)
+    state, description = load(shipped, "classifier")
     last = [name for name, tensor in state.items() if tensor.shape[:1] == (10,)]
     assert last
     save(path, state | {name: state[name].roll(1, 0) for name in last}, description, read_card(shipped), half=True)

@@ -16,10 +16,10 @@ from latreg.classifier.adapters.live import at_hand
 from latreg.config import Config
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord
+from latreg.json_files import read_names
 from latreg.replay import problems
 from latreg.runs import records, strips
 from latreg.runs.faults import read_fitting
-from latreg.runs.files import read_json
 from latreg.runs.folder import read_status
 from latreg.runs.saved_config import load_run_config
 
@@ -87,8 +87,7 @@ class Run:
         path = self.path / "metrics.json"
         if not path.is_file():
             raise LatregError(f"expected a finished run in {self.path}, but its state is {self.status.get('state')}")
-        numbers: dict[str, Any] = read_json(path)
-        return numbers
+        return read_names(path)
 
     def records(self) -> "datasets.Dataset":
         """One row per source: how to make its images again, the images, the answers, every verdict.

@@ -203,18 +203,26 @@ NETWORKS: dict[str, Callable[..., nn.Sequential]] = {
 }
 
 
-def build(network: str, channels: int, num_classes: int, network_args: dict[str, Any]) -> Classifier:
+def build(
+    network: str, channels: int, num_classes: int, network_args: dict[str, Any], source: str | None = None
+) -> Classifier:
     """A fresh network by its name in `NETWORKS`, in the channels_last memory format.
+
+    Args:
+        source: the file that name and arguments come from, for the message; None = the settings.
 
     Raises:
         LatregError: no network has this name, or it does not take these arguments.
     """
+    before, behind = ("", f" in {source}") if source else ("classifier.", "")
     if network not in NETWORKS:
-        raise LatregError(f"classifier.network must be one of {', '.join(sorted(NETWORKS))}, got {network!r}")
+        raise LatregError(
+            f"{before}network{behind} must be one of {', '.join(sorted(NETWORKS))}, got {network[:100]!r}"
+        )
     try:
         body = NETWORKS[network](channels, num_classes, **network_args)
     except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
-        raise LatregError(f"classifier.network_args do not fit the network {network}: {reason(error)}") from error
+        raise LatregError(f"{before}network_args{behind} do not fit the network {network}: {reason(error)}") from error
     classifier = Classifier(body, channels, num_classes)
     return classifier.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload]
 

@@ -94,16 +94,14 @@ def load_sut(
             data set's.
     """
     path = weights.resolve(weights_name, key)
-    state, description = weights.load(path)
+    state, description = weights.load(path, KIND)
     _check_description(description, dataset, path)
-    network = build(**{name: description[name] for name in ("network", "channels", "num_classes", "network_args")})
-    weights.load_into(network, state, path)
+    made = {name: description[name] for name in ("network", "channels", "num_classes", "network_args")}
+    network = weights.built(lambda: build(**made, source=f"the description in {path}"), state, path)
     return TorchSUT(network, weights.sha256(path), torch.device(device), weights.read_card(path))
 
 
 def _check_description(description: dict[str, Any], dataset: DatasetConfig, path: Path) -> None:
-    if description.get("kind") != KIND:
-        raise LatregError(f"expected weights of a classifier in {path}, got those of a {description.get('kind')}")
     wanted = {"num_classes": len(dataset.class_names), "channels": dataset.channels}
     for name, value in wanted.items():
         if description[name] != value:

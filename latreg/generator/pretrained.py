@@ -102,9 +102,6 @@ def read_network(path: Path) -> tuple[GeneratorNetwork, dict[str, Any]]:
     Raises:
         LatregError: the file is damaged, or holds no generator.
     """
-    state, description = weights.load(path)
-    if description.get("kind") != "generator":
-        raise LatregError(f"generator.weights must hold a generator, got a {description.get('kind')} in {path}")
-    network = GeneratorNetwork(**description["arguments"])
-    weights.load_into(network, state, path)
-    return network, description["arguments"]
+    state, description = weights.load(path, "generator")
+    arguments = description["arguments"]
+    return weights.built(lambda: GeneratorNetwork(**arguments), state, path), arguments

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,13 @@ from latreg.generator.networks import block_resolutions
 from latreg.generator.precision import check_precision
 from latreg.generator.pretrained import network_arguments
 from latreg.generator.snapshots import Score, Snapshots, checkpoint_path
+from latreg.json_files import checked
 from latreg.runs.provenance import command, versions
+from latreg.settings import setting
 from latreg.training.checkpoints import read_checkpoint
 from latreg.training.datamodule import DataModule
 from latreg.training.devices import make_trainer, other_processes
-from latreg.zoo.weights import name_of, read_card
+from latreg.zoo.weights import card_path, name_of, read_card
 
 Scores = Callable[[list[dict[str, str]]], Score]
 
@@ -53,7 +55,7 @@ def train_generator(
     check_recipe(cfg)
     module = make_module(cfg)
     n_images = images_seen(path, module) if cfg.resume else 0
-    last = read_card(run_dir / f"{weights_name(cfg)}.safetensors") if cfg.resume else {}
+    last = last_card(run_dir / f"{weights_name(cfg)}.safetensors") if cfg.resume else {}
     earlier, guides = earlier_recipes(last, cfg), guides_so_far(last, module.guide)
     snapshots = Snapshots(
         run_dir,
@@ -261,6 +263,26 @@ def images_seen(checkpoint: Path, module: StyleGAN2Module) -> int:
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of a network but those that are None, which is the same as leaving them away."""
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+@dataclass
+class TrainingCard:
+    """What a training that goes on reads of the card that it wrote last."""
+
+    recipe: dict[str, Any]
+    architecture: str
+    images_seen: int = setting(0, low=0)
+    earlier_recipes: list[dict[str, Any]] | None = None
+
+
+def last_card(weights: Path) -> dict[str, Any]:
+    """The card beside weights that a training has written, {} where there is none.
+
+    Raises:
+        LatregError: it is damaged.
+    """
+    card = read_card(weights)
+    return checked(card, str(card_path(weights)), TrainingCard) if card else {}
 
 
 def earlier_recipes(last: Mapping[str, Any], cfg: Config) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, Z_SEEDS, BoundaryRecord, Evaluation, Proposal, Source
 from latreg.jobs.assembly import Parts
-from latreg.runs.files import read_json
+from latreg.json_files import read_json
 from latreg.runs.folder import RunFolder
 from latreg.search.criteria import BaselineGate, stratum
 from latreg.search.recipes import Request

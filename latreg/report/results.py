@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from latreg.errors import LatregError
+from latreg.json_files import MAX_JSON, read_json
 from latreg.names import check_name
 from latreg.report.rows import BudgetRow, CellRow, ClaimRow, ClassRow, Comparison, Pair, Raw
-from latreg.runs.files import MAX_JSON, read_json, replacing
+from latreg.runs.files import replacing
 
 VERSION = 1  # of the tables; count up when they change
 CHOSEN = "chosen"  # the sources that were chosen because the SUT is not sure of them; all others were drawn

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from latreg.config import purpose_in
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, flags_of
+from latreg.json_files import read_json
 from latreg.names import check_name
 from latreg.report.results import CHOSEN
 from latreg.runs import records
 from latreg.runs.cell import Cell
-from latreg.runs.files import read_json
 from latreg.runs.folder import flatten, read_config, read_status
 
 _COMPARED = ("dataset.", "strategy.", "truncation.")  # groups of settings in which the cells of a study differ

@@ -1,33 +1,14 @@
 """Files that are there whole or not at all, whatever ends the process or fills the disk."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from safetensors import SafetensorError
 
 from latreg.errors import LatregError
-
-MAX_JSON = 2**26  # bytes
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, which may be anybody's.
-
-    Raises:
-        LatregError: it is missing, too large or damaged.
-    """
-    try:
-        if not path.is_file():
-            raise LatregError("there is no such file")
-        if (size := path.stat().st_size) > MAX_JSON:
-            raise LatregError(f"it must have at most {MAX_JSON} bytes, got {size}")
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise LatregError(f"expected JSON in {path}, but it cannot be read: {error}") from error
 
 
 @contextmanager

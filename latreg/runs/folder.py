@@ -16,8 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from latreg.config import one_line, purpose_in
 from latreg.errors import LatregError, ResumeRefusedError
+from latreg.json_files import read_json
 from latreg.names import check_name
-from latreg.runs.files import read_json, replacing, writing
+from latreg.runs.files import replacing, writing
 from latreg.runs.provenance import command_line, git_commit, versions
 from latreg.runs.saved_config import read_settings, with_defaults
 

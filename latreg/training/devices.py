@@ -23,6 +23,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from latreg.config import TrainerConfig
 from latreg.errors import LatregError
+from latreg.runs.files import replacing
+from latreg.runs.folder import read_status
 
 GAN_STRATEGY = "ddp_find_unused_parameters_true"  # a step of a GAN leaves G or D without gradients
 POLL = 0.5  # seconds between two looks at the other processes
@@ -122,9 +124,9 @@ def _watch(processes: Sequence["subprocess.Popen[bytes]"], over: threading.Event
 def _note_failure(run_dir: Path) -> None:
     """Do what the run's folder would have done at the end."""
     print(FAILED, file=sys.stderr, flush=True)
-    path = run_dir / "status.json"
-    status = json.loads(path.read_text()) if path.is_file() else {}
-    path.write_text(json.dumps({**status, "state": "failed", "error": FAILED}, indent=2) + "\n")
+    status = {**read_status(run_dir), "state": "failed", "error": FAILED}
+    with replacing(run_dir / "status.json") as file:
+        file.write((json.dumps(status, indent=2) + "\n").encode())
 
 
 def _end(processes: Sequence["subprocess.Popen[bytes]"], patience: float) -> None:

@@ -18,6 +18,7 @@ from latreg.zoo import weights
 
 KIND = "vae"  # what the description in a weights file says it is
 HELD_OUT = "held_out_errors"  # the tensor in the file that the thresholds are read from
+MAX_HELD_OUT = 2**24  # of which torch finds a quantile
 
 
 class VAE(nn.Module):
@@ -127,18 +128,18 @@ def load_validity_model(
         LatregError: there is no such file, it holds no VAE, or one for other images than the data set's.
     """
     path = weights.resolve(name, "validity.vae")
-    state, description = weights.load(path)
-    if description.get("kind") != KIND:
-        raise LatregError(f"expected weights of a VAE in {path}, got those of a {description.get('kind')}")
+    state, description = weights.load(path, KIND)
     for size in ("channels", "resolution"):
         if description[size] != getattr(dataset, size):
             raise LatregError(
                 f"the data set {dataset.name} needs a VAE with {size}={getattr(dataset, size)}, "
                 f"but the one in {path} has {size}={description[size]}"
             )
-    errors = state.pop(HELD_OUT)
-    network = VAE(**{size: description[size] for size in ("channels", "resolution", "latent_dim", "widths")})
-    weights.load_into(network, state, path)
+    errors = state.pop(HELD_OUT, torch.empty(0))
+    if errors.ndim != 1 or not 0 < len(errors) <= MAX_HELD_OUT or not errors.is_floating_point():
+        raise LatregError(f"{HELD_OUT} in {path} must be the errors of 1 to {MAX_HELD_OUT} images")
+    made = {size: description[size] for size in ("channels", "resolution", "latent_dim", "widths")}
+    network = weights.built(lambda: VAE(**made), state, path)
     return ValidityModel(
         network,
         errors,

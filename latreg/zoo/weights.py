@@ -3,20 +3,23 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
+from latreg.json_files import checked, read_json
 from latreg.names import check_name
+from latreg.zoo.descriptions import Card, check_description
 
 ZOO = Path(__file__).resolve().parent
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 def resolve(weights: str | None, key: str) -> Path:
@@ -66,24 +69,30 @@ def sha256_of(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors (floats as float32) and the network's description.
 
+    Args:
+        path: of the file.
+        kind: of network, a name in `descriptions.DESCRIPTIONS`.
+
     Raises:
-        LatregError: the file is damaged, was not written by `save`, or holds numbers that are not finite.
+        LatregError: the file is damaged, was not written by `save`, holds another kind of network, a description that
+            does not fit its kind, or numbers that are not finite.
     """
     with _opened(path) as file:
-        description = _description(file, path)
+        description = _description(file, path, kind)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     check_finite(tensors, path, buffers=True)
-    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, description
+    return tensors, description
 
 
 def read_description(path: Path) -> dict[str, Any]:
     """The network's description alone.
 
     Raises:
-        LatregError: the file is damaged, or was not written by `save`.
+        LatregError: the file is damaged, was not written by `save`, or does not fit the kind that it names.
     """
     with _opened(path) as file:
         return _description(file, path)
@@ -98,12 +107,19 @@ def _opened(path: Path) -> Iterator[Any]:
         raise LatregError(f"expected a safetensors file in {path}, but it cannot be read: {error}") from error
 
 
-def _description(file: Any, path: Path) -> dict[str, Any]:
+def _description(file: Any, path: Path, kind: str | None = None) -> dict[str, Any]:
     metadata = file.metadata() or {}
     if "latreg" not in metadata:
         raise LatregError(f"expected weights saved by latreg in {path}, but its metadata has no 'latreg' entry")
-    description: dict[str, Any] = json.loads(metadata["latreg"])
-    return description
+    source = f"the description in {path}"
+    try:
+        content = json.loads(metadata["latreg"])
+    except (ValueError, RecursionError) as error:
+        raise LatregError(f"expected JSON in {source}, but it cannot be read: {error}") from error
+    found = checked(content, source).get("kind")
+    if kind not in (None, found):
+        raise LatregError(f"expected weights of a {kind} in {path}, got those of a {str(found)[:100]}")
+    return check_description(content, source)
 
 
 def check_finite(state: Mapping[str, object], source: object, buffers: bool = False) -> None:
@@ -125,12 +141,46 @@ def check_finite(state: Mapping[str, object], source: object, buffers: bool = Fa
             raise LatregError(f"expected finite weights in {source}, but {name} holds NaN or infinite numbers")
 
 
+def built(make: Callable[[], Network], state: dict[str, Tensor], path: Path) -> Network:
+    """The network that a weights file describes, filled.
+
+    Args:
+        make: of the description. It is first called for shapes alone: a description may claim any size.
+        state: the tensors of the file.
+        path: of the file.
+
+    Raises:
+        LatregError: the description fits no network, or the tensors are not those of the network; or as `load_into`.
+    """
+    try:
+        with torch.device("meta"):
+            _check_shapes(make(), state, path)
+        network = make()
+    except LatregError:
+        raise
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
+        raise LatregError(f"the description in {path} must be that of a network, but: {reason(error)}") from error
+    load_into(network, state, path)
+    return network
+
+
 def load_into(network: torch.nn.Module, state: dict[str, Tensor], path: Path) -> None:
     """Fill a network; names and shapes must match exactly.
 
     Raises:
-        LatregError: the file holds another architecture, the first difference is named; or weights that are not finite.
+        LatregError: the file holds another architecture, the first difference is named; whole numbers where others
+            belong; or weights that are not finite.
     """
+    _check_shapes(network, state, path)
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not state[name].is_floating_point():
+            kind = str(state[name].dtype).removeprefix("torch.")
+            raise LatregError(f"{name} in {path} must hold floating-point numbers, got {kind}")
+    network.load_state_dict(state)
+    check_finite({**dict(network.named_buffers()), **dict(network.named_parameters())}, path)
+
+
+def _check_shapes(network: torch.nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in state.items()}
     if wanted != found:
@@ -140,8 +190,6 @@ def load_into(network: torch.nn.Module, state: dict[str, Tensor], path: Path) ->
             f"{path} holds another architecture: {len(names)} of {len(wanted)} tensors differ, the first is {name}, "
             f"expected {wanted.get(name, 'no such tensor')}, got {found.get(name, 'no such tensor')}"
         )
-    network.load_state_dict(state)
-    check_finite({**dict(network.named_buffers()), **dict(network.named_parameters())}, path)
 
 
 def save(path: Path, state: dict[str, Tensor], description: dict[str, Any], card: dict[str, Any], half: bool) -> str:
@@ -164,12 +212,15 @@ def card_path(path: Path) -> Path:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card beside a weights file, {} where there is none."""
+    """The card beside a weights file, {} where there is none.
+
+    Raises:
+        LatregError: it is damaged, or a value that is read again is of another type or out of its range.
+    """
     card = card_path(path)
     if not card.is_file():
         return {}
-    content: dict[str, Any] = json.loads(card.read_text())
-    return content
+    return checked(read_json(card), str(card), Card, complete=False)
 
 
 def write_card(path: Path, card: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ def random_state(resolution=32, channels=3, c_dim=3, mapping_layers=2, width=8, 
 
 
 def load_imported(path, classes):
-    _, description = load(path)
+    _, description = load(path, "generator")
     arguments = description["arguments"]
     data = DatasetConfig(
         name="toy",
@@ -479,7 +479,7 @@ def test_other_things_in_a_snapshot_are_left_aside(tmp_path):
     others = {"D": Discriminator(), "D_ema": Discriminator(), "device": torch.device("cpu"), "run_dir": Path("/run")}
     others |= {"chain": long_chain(50)}
     import_generator(write(tmp_path / "g.pkl", generator, **others), out, w_avg_samples=3)
-    tensors, _ = load(out)
+    tensors, _ = load(out, "generator")
     assert all(torch.equal(tensors[name], tensor) for name, tensor in state.items())
 
 

@@ -116,8 +116,9 @@ def test_a_resolution_that_cannot_be_halved_is_refused() -> None:
 def test_other_weights_are_refused(toy: Config, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     weights.save(path, {"a": torch.zeros(1)}, {"kind": "generator"}, {}, half=False)
-    with pytest.raises(LatregError, match=r"expected weights of a VAE in .*got those of a generator"):
+    with pytest.raises(LatregError, match=r"expected weights of a vae in .*got those of a generator"):
         load(toy, str(path))
-    weights.save(path, {"a": torch.zeros(1)}, {"kind": "vae", "channels": 3, "resolution": 16}, {}, half=False)
+    description = {"kind": "vae", "channels": 3, "resolution": 16, "latent_dim": 2, "widths": [4]}
+    weights.save(path, {"a": torch.zeros(1)}, description, {}, half=False)
     with pytest.raises(LatregError, match=r"needs a VAE with channels=1, but the one in .* has channels=3"):
         load(toy, str(path))
