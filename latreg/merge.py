@@ -15,7 +15,7 @@ from latreg.interfaces import BoundaryRecord, Columns, Source
 from latreg.jobs.scoring import score
 from latreg.jobs.sources import make_sources, read_sources, write_sources
 from latreg.json_files import checked, read_json
-from latreg.measures import metrics
+from latreg.measures.tables import as_text
 from latreg.runs import records, strips
 from latreg.runs.faults import read_fitting
 from latreg.runs.files import check_empty, writing
@@ -87,7 +87,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         files = status.get("classifier_files", {})
         folder.status(weights=weights, classifier_files=files, merged_from=[str(run_dir) for run_dir in run_dirs])
         folder.done()
-    print(metrics.as_text(results))
+    print(as_text(results))
     print(output)
 
 

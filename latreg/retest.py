@@ -26,7 +26,8 @@ from latreg.compute.device import make_device
 from latreg.config import Config, typed
 from latreg.errors import LatregError
 from latreg.jobs.sut_check import check_sut
-from latreg.measures.metrics import aligned, wilson
+from latreg.measures.metrics import wilson
+from latreg.measures.tables import aligned
 from latreg.runs.faults import read_faults
 from latreg.runs.files import replacing
 from latreg.runs.saved_config import load_run_config

@@ -1,19 +1,26 @@
-"""The progress bar of a search."""
+"""How far a search is: a bar at a terminal, a line of the log now and then where there is none."""
 
+import logging
 import sys
 import time
 from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from latreg.interfaces import BoundaryRecord
 from latreg.search.engine import Engine
 
+log = logging.getLogger(__name__)
+
+PAUSE = 60.0  # seconds between two lines of the log
+SETTLED = 0.25  # of the sources must be done before the time that is left is estimated: the short searches end first
+_UNITS = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+
 
 class SearchProgress:
-    """Sources done, faults found, queries per second and the time left, on stderr; silent where that is no terminal.
+    """Sources done, faults found, queries per second and the time left, on stderr.
 
     Args:
         total: sources of the run.
@@ -23,17 +30,16 @@ class SearchProgress:
 
     def __init__(self, total: int, completed: int, engine: Engine) -> None:
         self._engine = engine
-        self._saved = completed
-        self._started = time.monotonic()
+        self._total, self._saved = total, completed
+        self._started = self._last_line = time.monotonic()
         self._records = self._faults = self._flipped = self._queries = 0
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._progress = Progress(
             TextColumn("{task.completed}/{task.total} sources"),
-            BarColumn(),
+            BarColumn(bar_width=8),
             TextColumn("{task.fields[found]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
             console=Console(stderr=True),
-            disable=sys.stderr is None or not sys.stderr.isatty(),
+            disable=not self._terminal,
         )
         self._task = self._progress.add_task("search", total=total, completed=completed, found="")
 
@@ -59,8 +65,25 @@ class SearchProgress:
 
     def _refresh(self) -> None:
         queries = max(self._engine.queries, self._queries)  # an engine in a worker counts where it is
-        completed = self._saved + max(self._engine.finished, self._records)
-        speed = queries / max(time.monotonic() - self._started, 1e-9)
-        found = f"{self._faults} valid faults of {self._flipped} flips, {queries} queries, {speed:.0f}/s,"
+        done = max(self._engine.finished, self._records)
+        now = time.monotonic()
+        seconds = max(now - self._started, 1e-9)
+        found = f"{self._faults} of {self._flipped} flips valid, {queries / seconds:.0f} queries/s"
+        left = seconds_left(seconds, done, self._total - self._saved)
+        found += f", {in_words(left)} left" if left is not None else ""
         with suppress(OSError):
-            self._progress.update(self._task, completed=completed, found=found)
+            self._progress.update(self._task, completed=self._saved + done, found=found)
+        if not self._terminal and now - self._last_line >= PAUSE:
+            self._last_line = now
+            log.info("%d of %d sources, %s", self._saved + done, self._total, found)
+
+
+def seconds_left(seconds: float, done: int, wanted: int) -> float | None:
+    """The time that the other sources take if each takes as long as those that are done; None = too early to say."""
+    return seconds * (wanted - done) / done if done and done >= SETTLED * wanted else None
+
+
+def in_words(seconds: float) -> str:
+    """90 => 2 min: in the largest unit of which there are two, rounded."""
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= 1.5 * size), _UNITS[-1])
+    return f"{seconds / size:.0f} {unit}"

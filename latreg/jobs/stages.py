@@ -15,7 +15,7 @@ from latreg.config import SEARCH, Config, check_given, check_names, check_settin
 from latreg.data.splits import complete
 from latreg.errors import ResumeRefusedError
 from latreg.jobs.networks import describe_networks
-from latreg.measures import metrics
+from latreg.measures.tables import as_text
 from latreg.runs.folder import RunFolder
 
 Stage = Callable[[Config, RunFolder], dict[str, Any]]  # does the work in the run's folder and returns its metrics
@@ -28,7 +28,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     folder = RunFolder(Path(output_dir))
     results = carry_out(cfg, folder)
     with suppress(OSError):  # nobody listens any more, and all is on the disk
-        print(metrics.as_text(results))
+        print(as_text(results))
         print(folder.path, flush=True)
 
 

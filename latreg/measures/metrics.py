@@ -4,7 +4,7 @@ Conventions: what passes a gate counts among the flipped sources, under the name
 defined (no faults to divide by, no validity model, no time measured for a stratum) is None, never nan or infinite.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist, median
 from typing import Any
 
@@ -118,27 +118,3 @@ def _passed(flipped: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[str
     found = {flag: [record.measured.get(flag) for record in flipped] for flag in flags}
     unknown = [flag for flag in flags if flag != "screened" and set(found[flag]) <= {None}]
     return {flag: None if flag in unknown else values.count(True) for flag, values in found.items()}
-
-
-def as_text(results: Mapping[str, Any]) -> str:
-    """Results of any stage as aligned lines; those of a search with a column for each stratum."""
-    columns = {"": results, **results.get("strata", {})}
-    names = [name for name in results if name != "strata"]
-    rows: list[list[Any]] = [["", "all", *list(columns)[1:]]] if len(columns) > 1 else []
-    rows += [[name, *(column.get(name) for column in columns.values())] for name in names]
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows of equal length as lines with columns below each other; None is a dash, an interval two numbers."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return " .. ".join(map(_cell, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
