@@ -20,7 +20,7 @@ from benchmarks.cases import Case, cifar512, configured_strategy, small
 from benchmarks.contest import Workload, contest
 from benchmarks.measure import Clock, convolution_peak, machine
 from latreg.compute.memory import keep_freed_memory
-from latreg.measures.metrics import aligned
+from latreg.measures.tables import aligned
 
 ROUNDS = 7  # of the measurement of the synthesis alone
 COLUMNS = (

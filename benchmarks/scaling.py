@@ -22,7 +22,7 @@ from latreg.generator.networks import GeneratorNetwork
 from latreg.generator.pretrained import StyleGAN2, network_arguments
 from latreg.interfaces import Proposal
 from latreg.jobs.assembly import suitable_chunk
-from latreg.measures.metrics import aligned
+from latreg.measures.tables import aligned
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 

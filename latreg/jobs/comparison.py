@@ -21,7 +21,7 @@ METRICS = (
 )
 
 
-class Comparison(Callback):  # type: ignore[misc]
+class Comparison(Callback):
     """Prints the table at the end of a multirun."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ def compare(run_dirs: Sequence[Path]) -> str:
     varied = [key for key in keys if len({given.get(key) for given in commands}) > 1]
     metrics = [_metrics(run_dir) for run_dir in run_dirs]
     names = [name for name in METRICS if any(found.get(name) is not None for found in metrics)]
-    rows = [["job", *varied, "state", *(name.replace("_", " ") for name in names)]]
+    rows: list[list[str | None]] = [["job", *varied, "state", *(name.replace("_", " ") for name in names)]]
     for run_dir, given, found in zip(run_dirs, commands, metrics, strict=True):
         values = [shown(name, found) or None for name in names]
         rows.append([run_dir.name, *(given.get(key, "") for key in varied), _state(run_dir), *values])
