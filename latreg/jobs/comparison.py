@@ -10,8 +10,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from latreg.errors import LatregError
+from latreg.json_files import read_json
 from latreg.measures.tables import aligned, shown
-from latreg.runs.files import read_json
 from latreg.runs.folder import read_status
 
 # Of metrics.json; those that no job has are left out.
