@@ -349,7 +349,7 @@ class MixingConfig(StrategyConfig):
     targeted: bool = True
     bisection_steps: int = setting(12, low=0, high=FINEST)
     # What a pair must be for the search of a source to end.
-    until: str = setting("screened", choices=("flipped", "screened", "valid"))
+    until: str = setting("screened", choices=("flipped", "screened", "valid", "robust"))
     run_seed: int = setting(MISSING, low=0, high=LAST_SEED)  # draws the partners
     # itp needs fewer queries to the same end.
     root_finder: str = setting("bisection", choices=("bisection", "itp"))
@@ -391,6 +391,8 @@ class ValidityConfig:
     min_judge_confidence: float = setting(0.0, low=0, high=1)  # label_kept also takes this probability of the class
     judge_batch: int = setting(16, low=1, high=MANY, purpose=EXECUTION)
     lpips: str | None = setting(None, choices=("alex", "squeeze"))  # the distance is measured too, null = not
+    # Each flip is shown to the SUT again, ten times with noise of one gray level and not counted as queries.
+    stability: bool = True
 
 
 @dataclass
@@ -411,6 +413,8 @@ class SearchConfig:
     # A source is confident where its second class has less than this probability.
     confident_below: float = setting(0.01, low=0, high=1)
     uncertain_only: bool = False  # a confident source costs its first query and is not searched
+    # Queries at most from a valid boundary pair to the most severe valid point behind it, 0 = it is not looked for.
+    severity_steps: int = setting(6, low=0, high=FINEST)
     # Of the whole run, None = no limit; not with workers, shard or uncertain_per_class.
     max_queries: int | None = setting(None, low=1, high=LONG)
     max_queries_per_source: int = setting(1000, low=1, high=LONG)

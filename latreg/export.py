@@ -17,16 +17,18 @@ import numpy as np
 
 from latreg.config import ClassifierConfig, Config, OwnClassifierConfig
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord
-from latreg.runs.faults import read_faults
+from latreg.interfaces import ROBUST_MARGIN
+from latreg.runs.faults import KINDS, ROBUST, VALID, Fault, is_kind, read_faults
 from latreg.runs.files import check_empty, writing
 from latreg.runs.folder import read_status
 from latreg.runs.records import encode_png
 from latreg.runs.saved_config import load_run_config
+from latreg.search.stability import DRAWS
 from latreg.zoo.weights import name_of
 
-COLUMNS = ["z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "first_margin"]
-COLUMNS += ["ssim", "l2_rel", "judge_votes", "sut_id", "generator_id", "judge_id"]
+COLUMNS = ("z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "robust_fault")
+MEASURED = ("ssim", "l2_rel", "judge_votes")
+IDS = ("sut_id", "generator_id", "judge_id")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,17 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
     parser.add_argument("--format", choices=FORMATS, default="imagefolder", help="default: imagefolder")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a new or empty folder")
-    parser.add_argument("--all-flipped", action="store_true", help="also write faults that are not valid")
+    parser.add_argument("--kind", choices=KINDS, default=ROBUST, help="of faults; default: robust")
     options = parser.parse_args(arguments)
     try:
-        export(options.run_dir, options.format, options.output, options.all_flipped)
+        export(options.run_dir, options.format, options.output, options.kind)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def export(run_dir: Path, format: str, output: Path, all_flipped: bool = False) -> None:
+def export(run_dir: Path, format: str, output: Path, kind: str = ROBUST) -> None:
     """Write the faults of a run and a card into a new folder, and print how many there are.
 
     Raises:
@@ -53,26 +55,27 @@ def export(run_dir: Path, format: str, output: Path, all_flipped: bool = False) 
     """
     check_empty(output)
     cfg = load_run_config(run_dir)
-    faults = read_faults(run_dir, cfg.dataset, all_flipped)
+    faults = read_faults(run_dir, cfg.dataset, kind)
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
         FORMATS[format](output, faults, cfg.dataset.class_names)
-        (output / "README.md").write_text(card(run_dir, cfg, faults, format, all_flipped), encoding="utf-8")
-    print(f"{len(faults)} faults of {len({fault.label for fault in faults})} classes")
+        (output / "README.md").write_text(card(run_dir, cfg, faults, format, kind), encoding="utf-8")
+    print(f"{len(faults)} faults of {len({fault.record.label for fault in faults})} classes")
     print(output)
 
 
 # ---- formats
 
 
-def write_imagefolder(output: Path, faults: Sequence[BoundaryRecord], class_names: Sequence[str]) -> None:
+def write_imagefolder(output: Path, faults: Sequence[Fault], class_names: Sequence[str]) -> None:
     """<class>/class<label>_z<z_seed>_as<predicted>.png, and metadata.csv with a row for each."""
     folders = folder_names(class_names)
     rows = []
     for fault in faults:
-        name = f"{folders[fault.label]}/class{fault.label}_z{fault.z_seed}_as{fault.predicted}.png"
+        label, z_seed = fault.record.label, fault.record.z_seed
+        name = f"{folders[label]}/class{label}_z{z_seed}_as{fault.predicted}.png"
         (output / name).parent.mkdir(exist_ok=True)
-        (output / name).write_bytes(encode_png(image_of(fault)))
+        (output / name).write_bytes(encode_png(fault.image))
         rows.append({"file_name": name, **row_of(fault, class_names)})
     with (output / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -80,26 +83,25 @@ def write_imagefolder(output: Path, faults: Sequence[BoundaryRecord], class_name
         writer.writerows(rows)
 
 
-def write_npz(output: Path, faults: Sequence[BoundaryRecord], class_names: Sequence[str]) -> None:
+def write_npz(output: Path, faults: Sequence[Fault], class_names: Sequence[str]) -> None:
     """faults.npz: images (N, C, H, W) uint8, labels, predicted and z_seeds (N,) int64, class_names (K,)."""
     np.savez_compressed(
         output / "faults.npz",
-        images=np.stack([image_of(fault) for fault in faults]),
-        labels=np.array([fault.label for fault in faults], dtype=np.int64),
+        images=np.stack([fault.image for fault in faults]),
+        labels=np.array([fault.record.label for fault in faults], dtype=np.int64),
         predicted=np.array([fault.predicted for fault in faults], dtype=np.int64),
-        z_seeds=np.array([fault.z_seed for fault in faults], dtype=np.int64),
+        z_seeds=np.array([fault.record.z_seed for fault in faults], dtype=np.int64),
         class_names=np.array(class_names),
     )
 
 
-def write_hf(output: Path, faults: Sequence[BoundaryRecord], class_names: Sequence[str]) -> None:
+def write_hf(output: Path, faults: Sequence[Fault], class_names: Sequence[str]) -> None:
     """data/test-*.parquet with images, class labels and the columns of metadata.csv."""
     import datasets  # slow to import
 
     classes = datasets.ClassLabel(names=list(class_names))
     rows = [
-        {"image": {"bytes": encode_png(image_of(fault)), "path": None}, **row_of(fault, class_names)}
-        for fault in faults
+        {"image": {"bytes": encode_png(fault.image), "path": None}, **row_of(fault, class_names)} for fault in faults
     ]
     table = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
     table = table.cast_column("label", classes).cast_column("predicted", classes)
@@ -107,24 +109,25 @@ def write_hf(output: Path, faults: Sequence[BoundaryRecord], class_names: Sequen
     table.to_parquet(output / "data" / "test-00000-of-00001.parquet")
 
 
-FORMATS: dict[str, Callable[[Path, Sequence[BoundaryRecord], Sequence[str]], None]] = {
+FORMATS: dict[str, Callable[[Path, Sequence[Fault], Sequence[str]], None]] = {
     "imagefolder": write_imagefolder,
     "npz": write_npz,
     "hf": write_hf,
 }
 
 
-def image_of(fault: BoundaryRecord) -> np.ndarray:
-    """The fault, (C, H, W) uint8."""
-    assert fault.first_image is not None
-    return fault.first_image
-
-
-def row_of(fault: BoundaryRecord, class_names: Sequence[str]) -> dict[str, Any]:
+def row_of(fault: Fault, class_names: Sequence[str]) -> dict[str, Any]:
     """What goes with an image; the label is the class that it was made for."""
-    assert fault.predicted is not None
-    names = {"class_name": class_names[fault.label], "predicted_name": class_names[fault.predicted]}
-    return {"label": fault.label, "predicted": fault.predicted, **names} | {n: fault.column(n) for n in COLUMNS}
+    record, names = fault.record, (class_names[fault.record.label], class_names[fault.predicted])
+    return {
+        "label": record.label,
+        "predicted": fault.predicted,
+        **dict(zip(("class_name", "predicted_name"), names, strict=True)),
+        **{name: record.column(name) for name in COLUMNS},
+        "margin": fault.margin,
+        **{name: fault.measured.get(name) for name in MEASURED},
+        **{name: record.column(name) for name in IDS},
+    }
 
 
 def folder_names(class_names: Sequence[str]) -> list[str]:
@@ -137,6 +140,12 @@ def folder_names(class_names: Sequence[str]) -> list[str]:
 
 # ---- card
 
+MEANING = f"wrong by a margin of at least {ROBUST_MARGIN}, or in each of {DRAWS} draws of noise of one gray level"
+SHOWN = {
+    "robust": "Each image is the most severe valid one that the search found behind the boundary.",
+    "valid": "Each image is the first wrong one on the boundary, where the margin is nearly 0.",
+    "flipped": "Each image is the first wrong one on the boundary, where the margin is nearly 0.",
+}
 HEADER = {"hf": "---\ntask_categories: [image-classification]\ntags: [latreg, test-inputs]\n---\n"}
 OPENING = {
     "imagefolder": "`datasets.load_dataset('imagefolder', data_dir='.', drop_labels=True)` opens it with the columns "
@@ -146,11 +155,11 @@ OPENING = {
 }
 
 
-def card(run_dir: Path, cfg: Config, faults: Sequence[BoundaryRecord], format: str, all_flipped: bool) -> str:
+def card(run_dir: Path, cfg: Config, faults: Sequence[Fault], format: str, kind: str) -> str:
     """The README.md: what this is, where it comes from, and how to make it again."""
     names = cfg.dataset.class_names
-    labels, pairs = Counter(f.label for f in faults), Counter((f.label, f.predicted or 0) for f in faults)
-    valid = sum(fault.valid_fault for fault in faults)
+    labels, pairs = Counter(f.record.label for f in faults), Counter((f.record.label, f.predicted) for f in faults)
+    robust, valid = (sum(is_kind(fault.record, kind) for fault in faults) for kind in (ROBUST, VALID))
     status = read_status(run_dir)
     known = {"latreg": status.get("versions", {}).get("latreg"), "git commit": status.get("git_commit")}
     weights = {f"{name}, sha256": digest for name, digest in status.get("weights", {}).items()}
@@ -165,8 +174,8 @@ def card(run_dir: Path, cfg: Config, faults: Sequence[BoundaryRecord], format: s
         *(HEADER.get(format, "") + f"# Faults of {classifier} on {cfg.dataset.name}").split("\n"),
         "",
         f"{len(faults)} generated images that the classifier gets wrong, {valid} of them valid faults: they passed the "
-        f"gates {settings['gates'] or '(none)'} of latreg. The label is the class that an image was made for. "
-        "No person has looked at them.",
+        f"gates {settings['gates'] or '(none)'} of latreg; {robust} of these are robust: {MEANING}. "
+        f"{SHOWN[kind]} The label is the class that an image was made for. No person has looked at them.",
         "",
         OPENING[format],
         "",
@@ -181,7 +190,7 @@ def card(run_dir: Path, cfg: Config, faults: Sequence[BoundaryRecord], format: s
         "Made with:",
         "",
         "```sh",
-        *_commands(run_dir, format, all_flipped),
+        *_commands(run_dir, format, kind),
         "```",
         "",
     ]
@@ -200,14 +209,13 @@ def _taken_for(pairs: Counter[tuple[int, int]], label: int, names: Sequence[str]
     return ", ".join(f"{name} {count}" for name, count in found)
 
 
-def _commands(run_dir: Path, format: str, all_flipped: bool) -> list[str]:
+def _commands(run_dir: Path, format: str, kind: str) -> list[str]:
     """Without folders, which are another machine's."""
     made = read_status(run_dir).get("command") or "python -m latreg.run # settings: config.yaml of the run"
     kept = [word for word in made.split() if not word.startswith("hydra.")]
-    option = " --all-flipped" if all_flipped else ""
     return [
         " ".join(kept),
-        f"python -m latreg.export RUN_DIR --format {format}{option} -o DIR",
+        f"python -m latreg.export RUN_DIR --format {format} --kind {kind} -o DIR",
     ]
 
 

@@ -6,8 +6,8 @@ Images between parts are float32 in [0, 1], NCHW; what is saved and shown to the
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Generator as Coroutine
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -110,6 +110,16 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
+class Segment:
+    """What of a searched line lies behind the boundary, up to the wrong image that the search for it began with."""
+
+    propose: Callable[[float], Proposal]
+    start: float  # coordinate of the pair's first wrong image
+    stop: float  # coordinate of `end`
+    end: Evaluation
+
+
+@dataclass(frozen=True, eq=False)
 class BoundaryPair:
     """The last image still classified c (None where there was no search) and the first that is not.
 
@@ -119,6 +129,7 @@ class BoundaryPair:
     last: Evaluation | None
     first: Evaluation
     width: float = 0.0
+    beyond: Segment | None = None  # None = there is no further way, or nobody knows it
 
 
 Value = bool | int | float | None  # of what a gate measures, None = its model is not there
@@ -144,6 +155,52 @@ class Verdict:
 
 
 @dataclass(frozen=True, eq=False)
+class Judged:
+    """An image with the SUT's answer and the verdict on it."""
+
+    evaluation: Evaluation
+    verdict: Verdict
+
+
+ROBUST_MARGIN = 0.1  # by which a robust fault is wrong at least, unless it is stable
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A boundary pair that a search reported, and what is known of it then.
+
+    Attributes:
+        pair: as reported.
+        verdict: on its first wrong image.
+        severe: the most severe valid point from there on, None = the pair is not valid, or nobody looked.
+        queries: of the source, when the pair was reported.
+        walk_queries: spent on the way to the most severe point.
+    """
+
+    pair: BoundaryPair
+    verdict: Verdict
+    severe: Judged | None = None
+    queries: int = 0
+    walk_queries: int = 0
+
+    @property
+    def valid(self) -> bool:
+        """The pair's first wrong image passes the gates."""
+        return self.verdict.valid
+
+    @property
+    def screened(self) -> bool:
+        """The pair's first wrong image is similar to its source."""
+        return self.verdict.screened
+
+    @property
+    def robust(self) -> bool:
+        """It is valid and wrong by a wide margin, which is all that a search knows: stability is measured later."""
+        fault = self.severe.evaluation if self.severe else self.pair.first
+        return self.valid and fault.margin <= -ROBUST_MARGIN
+
+
+@dataclass(frozen=True, eq=False)
 class Appraisal:
     """The question whether an image is valid, against the source image it came from."""
 
@@ -157,12 +214,10 @@ class Ask:
     Attributes:
         proposals: images to be shown to the SUT; the answer is their evaluations.
         appraisal: an image to be appraised; the answer is its verdict. None = there are proposals.
-        pair: the boundary pair that the appraisal is about, which the engine keeps if it is the source's best one.
     """
 
     proposals: Sequence[Proposal] = ()
     appraisal: Appraisal | None = None
-    pair: BoundaryPair | None = None
 
     @property
     def cost(self) -> int:
@@ -186,13 +241,13 @@ class Appraise(Ask):
 
 @dataclass(frozen=True, eq=False)
 class Report(Ask):
-    """Is the first image of this boundary pair valid?"""
+    """What is this boundary pair worth? The engine walks on to its most severe point, and keeps the best pair."""
 
-    appraisal: Appraisal = field()
-    pair: BoundaryPair = field()
+    start: Evaluation
+    pair: BoundaryPair
 
 
-Tell = list[Evaluation] | Verdict
+Tell = list[Evaluation] | Verdict | Finding
 
 
 class Strategy(Protocol):
@@ -221,12 +276,41 @@ class Strategy(Protocol):
         """Ask from the evaluated source on; return when there is nothing more to try."""
 
 
+@dataclass(frozen=True)
+class ReportedPair:
+    """One of the pairs that a search reported, without images: a row of pairs/part-*.parquet."""
+
+    label: int
+    z_seed: int
+    number: int  # from 0 on, in the order in which those of the source were reported
+    kept: bool  # it is the one of the source's record
+    queries: int  # of the source, when it was reported
+    walk_queries: int
+    valid: bool
+    predicted: int
+    partner_z_seed: int | None
+    rival: int | None
+    layers: list[int] | None
+    psi_last: float | None
+    psi_first: float
+    alpha_last: float | None
+    alpha_first: float | None
+    bracket: float
+    last_margin: float | None
+    first_margin: float
+    severe_psi: float | None
+    severe_alpha: float | None
+    severe_margin: float | None
+    measured: Mapping[str, Value] = field(default_factory=dict)  # each of its items is a column of its own
+
+
 @dataclass(frozen=True, eq=False)
 class BoundaryRecord:
     """One source and what its search found: a row of records/part-*.parquet. Images are (C, H, W) uint8.
 
     Fields from `flipped` on describe the boundary pair and are None where there is none. What the gates of the run
-    measured of it is in `measured`, which is empty where there is none.
+    measured of it is in `measured`, which is empty where there is none. Fields of its strength are None, too, where
+    that was not measured: in runs that are older than they are, or by the settings of the run.
     """
 
     # how to make it again
@@ -272,7 +356,23 @@ class BoundaryRecord:
     first_probabilities: list[float] | None = None
     last_image: np.ndarray | None = None
     first_image: np.ndarray | None = None
+    # its strength: severe_.. are of the most severe valid point of its segment
+    robust_fault: bool | None = None  # valid, and wrong by ROBUST_MARGIN or in every draw of noise, at that point
+    stability: float | None = None  # share of draws of noise in which the first wrong image stays wrong
+    severe_stability: float | None = None
+    severe_psi: float | None = None
+    severe_alpha: float | None = None
+    severe_margin: float | None = None
+    severe_predicted: int | None = None
+    severe_probabilities: list[float] | None = None
+    severe_image: np.ndarray | None = None
+    # what it cost
+    walk_queries: int | None = None  # of `queries`, those spent on the way to the most severe points
+    stability_queries: int | None = None  # images shown to the SUT after the search, which `queries` do not count
+    appraisals: int | None = None  # images shown to the gates
     measured: Mapping[str, Value] = field(default_factory=dict)  # each of its items is a column of its own
+    severe_measured: Mapping[str, Value] = field(default_factory=dict)  # .. and here with severe_ before its name
+    pairs: Sequence[ReportedPair] = ()  # all that were reported, in a table of their own; not read with the record
 
     def column(self, name: str) -> Any:
         """A field, or what was measured under that name, None where there is no pair."""

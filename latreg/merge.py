@@ -104,7 +104,7 @@ def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, Bo
         if status.get("weights") != first_status.get("weights"):
             files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})
             raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}{files}")
-        for record in read_fitting(run_dir, dataset):
+        for record in records.with_pairs(run_dir, read_fitting(run_dir, dataset)):
             source = records.source_of(record)
             if source in found:
                 raise LatregError(f"expected each source once, but {source} is in {run_dir} again")

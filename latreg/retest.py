@@ -28,7 +28,7 @@ from latreg.errors import LatregError
 from latreg.jobs.sut_check import check_sut
 from latreg.measures.metrics import wilson
 from latreg.measures.tables import aligned
-from latreg.runs.faults import read_faults
+from latreg.runs.faults import KINDS, ROBUST, read_faults
 from latreg.runs.files import replacing
 from latreg.runs.saved_config import load_run_config
 
@@ -40,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m latreg.retest", description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
     parser.add_argument("settings", nargs="+", help="classifier=.. classifier.weights=.. device=..")
-    parser.add_argument("--all-flipped", action="store_true", help="also show faults that are not valid")
+    parser.add_argument("--kind", choices=KINDS, default=ROBUST, help="of faults; default: robust")
     parser.add_argument("--max-failure-rate", type=float, help="exit with code 1 if a larger share fails (0 .. 1)")
     parser.add_argument("-o", "--output", type=Path, help="also write the numbers to this JSON file")
     options = parser.parse_intermixed_args(arguments)
     try:
         _check_rate(options.max_failure_rate)
-        results = retest(options.run_dir, options.settings, options.all_flipped)
+        results = retest(options.run_dir, options.settings, options.kind)
         if options.output:
             with replacing(options.output) as file:
                 file.write((json.dumps(results, indent=2) + "\n").encode())
@@ -61,13 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def retest(run_dir: Path, settings: Sequence[str], all_flipped: bool = False) -> dict[str, Any]:
+def retest(run_dir: Path, settings: Sequence[str], kind: str = ROBUST) -> dict[str, Any]:
     """Show the faults of a run and their sources to a classifier.
 
     Args:
         run_dir: of the search.
         settings: of the classifier, as on the command line of a search.
-        all_flipped: also faults that are not valid.
+        kind: of faults: robust, valid or flipped.
 
     Returns:
         `sut_id` and the numbers of `score`, in all and under `classes` by the name of each.
@@ -76,13 +76,13 @@ def retest(run_dir: Path, settings: Sequence[str], all_flipped: bool = False) ->
         LatregError: the run has no faults, or the classifier cannot be loaded or is not understood.
     """
     cfg = classifier_config(run_dir, settings)
-    faults = read_faults(run_dir, cfg.dataset, all_flipped)
+    faults = read_faults(run_dir, cfg.dataset, kind)
     sut = load_classifier(cfg.classifier, cfg.dataset, make_device(cfg.device))
     check_sut(cfg, sut)
-    labels = torch.tensor([fault.label for fault in faults])
+    labels = torch.tensor([fault.record.label for fault in faults])
     before = torch.tensor([fault.predicted for fault in faults])
-    fault_answers = predictions(sut, _stacked([fault.first_image for fault in faults]))
-    source_answers = predictions(sut, _stacked([fault.source_image for fault in faults]))
+    fault_answers = predictions(sut, _stacked([fault.image for fault in faults]))
+    source_answers = predictions(sut, _stacked([fault.record.source_image for fault in faults]))
 
     def scored(rows: Tensor) -> dict[str, Any]:
         return score(labels[rows], before[rows], fault_answers[rows], source_answers[rows])
@@ -134,8 +134,8 @@ def _check_rate(rate: float | None) -> None:
         raise LatregError(f"--max-failure-rate must be within 0 .. 1, got {rate:g}")
 
 
-def _stacked(images: Sequence[np.ndarray | None]) -> Tensor:
-    return torch.from_numpy(np.stack([image for image in images if image is not None]))
+def _stacked(images: Sequence[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(images))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_a_run_says_what_it_found(run):
 
 
 def test_faults_are_what_the_classifier_saw(run):
-    faults, flips = run.faults(), run.faults(all_flipped=True)
+    faults, flips = run.faults(), run.faults("flipped")
     assert len(faults) == run.metrics["valid_faults"] <= len(flips) == run.metrics["flipped"]
     assert len(flips) > 0
     assert (flips.images.dtype, flips.images.shape[1:]) == (np.uint8, (1, 32, 32))
@@ -157,10 +157,10 @@ def test_a_module_is_searched_as_it_is_and_stays_so(run, elsewhere):
     assert all(parameter.requires_grad for parameter in network.parameters())
     assert own.records()["queries"] == run.records()["queries"]
     assert own.config.classifier.name == "Network"
-    assert own.replay() == len(own.faults(all_flipped=True))
+    assert own.replay() == len(own.faults("flipped"))
     again = latreg.search(network, **settings, **TINY, run_dir=own.path, resume=True)
     assert again.records().to_list() == own.records().to_list()
-    assert latreg.open_run(own.path, network).replay() == len(own.faults(all_flipped=True))
+    assert latreg.open_run(own.path, network).replay() == len(own.faults("flipped"))
     network.inner.load_state_dict({name: tensor * 0 for name, tensor in network.inner.state_dict().items()})
     with pytest.raises(latreg.LatregError, match="was made with the SUT"):
         own.replay()
@@ -172,7 +172,7 @@ def test_the_command_line_says_what_it_cannot_know_of_a_live_object(cli, tmp_pat
 
     made = latreg.search(function, run_dir=tmp_path / "run", **{**TINY, "sources_per_class": 1})
     assert made.config.classifier.kind == "live_function"
-    assert made.replay() == len(made.faults(all_flipped=True))
+    assert made.replay() == len(made.faults("flipped"))
     assert replay.main([str(made.path)]) == 2
     assert "was an object of a Python session, which no file holds" in capfd.readouterr().err
     code, _, err = cli("+experiment=mnist_hunt", f"hydra.run.dir={made.path}", "resume=true")
@@ -188,7 +188,7 @@ def test_a_function_that_can_be_imported_needs_no_session(elsewhere):
     assert made.config.classifier.kind == "callable"
     with pytest.raises(latreg.LatregError, match="give --trust if you know it"):
         latreg.open_run(made.path).replay()
-    assert latreg.open_run(made.path).replay(trust=True) == len(made.faults(all_flipped=True))
+    assert latreg.open_run(made.path).replay(trust=True) == len(made.faults("flipped"))
 
 
 def test_runs_of_one_second_get_folders_of_their_own(elsewhere, monkeypatch):

@@ -16,7 +16,7 @@ from latreg import export
 from latreg.config import conf_dir, register
 from latreg.data.images import load_probe
 from latreg.runs.records import write_part
-from tests.helpers.example_records import MEASURED, image, pair, record
+from tests.helpers.example_records import MEASURED, image, pair, record, severe
 
 register()
 
@@ -71,7 +71,7 @@ def test_imagefolder(run, tmp_path, capfd):
 
 
 def test_npz_is_a_set_of_labelled_images(run, tmp_path):
-    assert run_export(run, "--format", "npz", "--all-flipped", "-o", tmp_path / "out") == 0
+    assert run_export(run, "--format", "npz", "--kind", "flipped", "-o", tmp_path / "out") == 0
     path = tmp_path / "out" / "faults.npz"
     loaded = load_probe(path, 32)
     assert loaded.labels.tolist() == [1, 3, 1]
@@ -80,6 +80,20 @@ def test_npz_is_a_set_of_labelled_images(run, tmp_path):
         assert arrays["predicted"].tolist() == [2, 5, 2]
         assert arrays["z_seeds"].tolist() == [1, 2, 3]
         assert arrays["class_names"][3] == "3"
+
+
+def test_a_robust_fault_is_its_most_severe_image_and_a_valid_one_lies_on_the_boundary(tmp_path):
+    run = make_run(tmp_path / "run", [severe(), pair(z_seed=5, robust_fault=False)])
+    found = {}
+    for kind in ("robust", "valid"):
+        assert run_export(run, "--kind", kind, "-o", tmp_path / kind) == 0
+        rows = list(csv.DictReader((tmp_path / kind / "metadata.csv").open()))
+        names = ("predicted", "margin", "ssim", "robust_fault")
+        found[kind] = [tuple(row[name] for name in names) for row in rows]
+        shown = np.asarray(Image.open(tmp_path / kind / rows[0]["file_name"]))
+        assert np.array_equal(shown, image({"robust": 3, "valid": 2}[kind])[0])
+    assert found["robust"] == [("4", "-0.4", "0.9", "True")]
+    assert found["valid"] == [("2", "-0.2", "0.99", "True"), ("2", "-0.2", "0.99", "False")]
 
 
 def test_hf_is_a_data_set_with_class_labels(run, tmp_path):
@@ -113,11 +127,12 @@ def test_the_card_says_where_they_come_from(format, run, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text()
     assert "# Faults of mnist_sut on mnist" in card  # though config.yaml is like those of older runs and says cnn
     assert "2 generated images that the classifier gets wrong, 2 of them valid faults" in card
+    assert "2 of these are robust" in card
     assert f"| sut, sha256 | {'5' * 64} |" in card
     assert "| 3 | 1 | 5 1 |" in card
     assert "judge" not in re.sub(r"judge_\w", "", card) or "None" not in card
     assert "\npython -m latreg.run +experiment=mnist_mixing\n" in card
-    assert f"\npython -m latreg.export RUN_DIR --format {format} -o DIR\n" in card
+    assert f"\npython -m latreg.export RUN_DIR --format {format} --kind robust -o DIR\n" in card
     assert "/somewhere" not in card
     assert str(tmp_path) not in card
 
@@ -125,10 +140,12 @@ def test_the_card_says_where_they_come_from(format, run, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
-        ([record()], [], r"expected valid faults in .*, got none of 1 sources$"),
-        ([pair(valid_fault=False)], [], r"got none of 1 sources; --all-flipped takes the 1 that are not valid$"),
-        ([record()], ["--all-flipped"], r"expected faults in .*, got none of 1 sources$"),
+        ([record()], [], r"expected robust faults in .*, got none of 1 sources$"),
+        ([pair(valid_fault=False)], [], r"got none of 1 sources; --kind flipped takes the 1 that are not valid$"),
+        ([record()], ["--kind", "flipped"], r"expected faults in .*, got none of 1 sources$"),
         ([], [], r"got none of 0 sources$"),
+        ([pair(robust_fault=False)], [], r"got none of 1 sources; --kind valid takes the 1 that are valid$"),
+        ([pair(robust_fault=None)], [], r"sources, as the run did not measure it; --kind valid takes the 1 that"),
     ],
 )
 def test_a_run_without_faults_is_refused(rows, arguments, message, tmp_path, capfd):

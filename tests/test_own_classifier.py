@@ -86,7 +86,7 @@ def test_a_network_of_ones_own_is_searched_and_replayed(cli, tmp_path, own_netwo
     assert [r.source_predicted for r in own] == [r.source_predicted for r in shipped]
     assert own[0].sut_id == status["weights"]["sut"] != shipped[0].sut_id
     if any(record.flipped for record in own):
-        settings = [*own_network, "classifier.white=255", "--all-flipped", "--max-failure-rate", "0.9"]
+        settings = [*own_network, "classifier.white=255", "--kind", "flipped", "--max-failure-rate", "0.9"]
         assert retest.main([str(run), *settings]) == 1
 
 

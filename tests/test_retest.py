@@ -52,7 +52,7 @@ def run(tmp_path):
 
 
 def fault_with(fault, digit, valid):
-    return replace(fault, first_image=digit, source_image=digit, valid_fault=valid)
+    return replace(fault, first_image=digit, source_image=digit, valid_fault=valid, robust_fault=valid)
 
 
 def run_retest(*arguments):
@@ -70,7 +70,7 @@ def test_failures_are_counted_in_all_and_by_class(run):
     assert high == pytest.approx(0.4687, abs=1e-4)
     assert sum(one["faults"] for one in found["classes"].values()) == 20
     assert sum(one["failures"] for one in found["classes"].values()) == 5
-    assert retest.retest(run, SUT, all_flipped=True)["faults"] == 40
+    assert retest.retest(run, SUT, kind="flipped")["faults"] == 40
 
 
 def test_the_exit_code_tells_whether_too_many_fail(run, tmp_path, capfd):
@@ -123,7 +123,7 @@ def assert_matches(pattern, text):
 def test_a_run_without_faults_is_refused(run, capfd):
     write_part(run, 0, [record()], MEASURED)
     assert run_retest(run, *SUT) == 2
-    assert "expected valid faults in" in capfd.readouterr().err
+    assert "expected robust faults in" in capfd.readouterr().err
 
 
 def test_score_by_hand():

@@ -19,7 +19,7 @@ from latreg.interfaces import BoundaryRecord
 from latreg.json_files import read_names
 from latreg.replay import problems
 from latreg.runs import records, strips
-from latreg.runs.faults import read_fitting
+from latreg.runs.faults import KINDS, ROBUST, fault_of, is_kind, read_fitting
 from latreg.runs.folder import read_status
 from latreg.runs.saved_config import load_run_config
 
@@ -98,30 +98,42 @@ class Run:
 
         return datasets.Dataset(records.read_columns(self.path))
 
-    def faults(self, all_flipped: bool = False) -> Faults:
-        """The valid faults, or all images that flipped the classifier's answer; there may be none.
+    def faults(self, kind: str = ROBUST) -> Faults:
+        """The faults of a kind; there may be none.
 
         >>> faults = run.faults()
         >>> net(torch.from_numpy(faults.images).float() / 255).argmax(1)
+
+        Args:
+            kind: robust: the most severe valid images, wrong by a margin of 0.1 or in each of ten draws of noise;
+                valid: on the boundary; flipped: there too, whatever the gates say.
+
+        Raises:
+            LatregError: there is no such kind, or the run did not measure it.
         """
-        found = [record for record in self._flipped() if all_flipped or record.valid_fault]
+        if kind not in KINDS:
+            raise LatregError(f"kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}, got {kind!r}")
+        rows = self._flipped()
+        if kind == ROBUST and any(row.valid_fault and row.robust_fault is None for row in rows):
+            raise LatregError(f"{self.path} did not measure which faults are robust: ask for the kind valid")
+        found = [fault for row in rows if is_kind(row, kind) and (fault := fault_of(row, kind))]
         size = self.config.dataset.resolution
-        images = [record.first_image for record in found if record.first_image is not None]
+        images = [fault.image for fault in found]
         return Faults(
             images=np.stack(images) if images else np.empty((0, self.config.dataset.channels, size, size), np.uint8),
-            labels=np.array([record.label for record in found], dtype=np.int64),
-            predicted=np.array([record.predicted for record in found], dtype=np.int64),
-            z_seeds=np.array([record.z_seed for record in found], dtype=np.int64),
+            labels=np.array([fault.record.label for fault in found], dtype=np.int64),
+            predicted=np.array([fault.predicted for fault in found], dtype=np.int64),
+            z_seeds=np.array([fault.record.z_seed for fault in found], dtype=np.int64),
         )
 
     def show(self, n: int = 8) -> Image:
-        """A picture of the n best pairs, which a notebook displays: valid faults first, then other flips."""
+        """A picture of the n best pairs, which a notebook displays: robust faults, then valid ones, then flips."""
         return strips.examples(self._flipped(), self.config.dataset.class_names, n)
 
     def replay(self, trust: bool = False) -> int:
         """Render every boundary pair again and show it to the classifier; how many hold. A warning names the others.
 
-        >>> run.replay() == len(run.faults(all_flipped=True))
+        >>> run.replay() == len(run.faults("flipped"))
         True
 
         Args:

@@ -92,7 +92,7 @@ def _psi() -> ws.Section:
 
 
 def _validity() -> ws.Section:
-    left = ("flipped", *ValidityConfig().gates, "valid_faults", "screened")
+    left = ("flipped", *ValidityConfig().gates, "valid_faults", "robust_faults", "screened")
     return _section(
         "Validity",
         [

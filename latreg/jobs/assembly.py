@@ -89,6 +89,7 @@ def assemble(cfg: Config) -> Parts:
             cfg.search.max_queries_per_source,
             suitable_concurrency(generator, cfg.search.concurrency),
         ),
+        cfg.search.severity_steps,
     )
     return Parts(generator, sut, judge, vae, renderer, engine, gates.columns)
 

@@ -1,6 +1,6 @@
 """Refuse a configuration that cannot work, before the expensive step."""
 
-from latreg.config import Config, SearchConfig
+from latreg.config import Config, MixingConfig, SearchConfig
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, Z_SEEDS, Generator
 
@@ -13,6 +13,8 @@ def check_search(cfg: Config, generator: Generator) -> None:
             f"search.max_queries_per_source must be at least {len(cfg.truncation.grid)}, what trying each psi of "
             f"truncation.grid may cost, got {search.max_queries_per_source}"
         )
+    if isinstance(cfg.strategy, MixingConfig) and cfg.strategy.until == "robust" and not search.severity_steps:
+        raise LatregError("strategy.until=robust needs search.severity_steps of at least 1, got 0")
     for label in search.classes or []:
         if label >= generator.num_classes:
             raise LatregError(f"search.classes must be within 0 .. {generator.num_classes - 1}, got {label}")

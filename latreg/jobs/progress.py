@@ -32,7 +32,7 @@ class SearchProgress:
         self._engine = engine
         self._total, self._saved = total, completed
         self._started = self._last_line = time.monotonic()
-        self._records = self._faults = self._flipped = self._queries = 0
+        self._records = self._robust = self._faults = self._flipped = self._queries = 0
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._progress = Progress(
             TextColumn("{task.completed}/{task.total} sources"),
@@ -61,6 +61,7 @@ class SearchProgress:
         self._queries += record.queries
         self._flipped += record.flipped
         self._faults += record.valid_fault
+        self._robust += record.robust_fault is True
         self._refresh()
 
     def _refresh(self) -> None:
@@ -68,7 +69,7 @@ class SearchProgress:
         done = max(self._engine.finished, self._records)
         now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
-        found = f"{self._faults} of {self._flipped} flips valid, {queries / seconds:.0f} queries/s"
+        found = f"{self._flipped} flips, {self._faults} valid, {self._robust} robust, {queries / seconds:.0f} queries/s"
         left = seconds_left(seconds, done, self._total - self._saved)
         found += f", {in_words(left)} left" if left is not None else ""
         with suppress(OSError):

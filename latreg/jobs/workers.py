@@ -24,6 +24,7 @@ from latreg.errors import LatregError
 from latreg.interfaces import SUT, BoundaryRecord, Source
 from latreg.jobs.assembly import Parts, assemble
 from latreg.search.outcome import RunContext, to_record
+from latreg.search.stability import stability_of
 
 BLOCKS_PER_WORKER = 4  # sources are dealt out in blocks: large for full batches, several for an even load
 BLOCK_RANGE = (16, 100)
@@ -45,9 +46,16 @@ def find_records(cfg: Config, parts: Parts, sources: Sequence[Source], spent: in
         LatregError: a worker died.
     """
     if cfg.search.workers == 1:
-        context = make_context(cfg, parts)
-        return (to_record(finished, context) for finished in parts.engine.run(sources, spent))
+        return _searched(cfg, parts, sources, spent)
     return _in_workers(cfg, sources, parts.sut)
+
+
+def _searched(cfg: Config, parts: Parts, sources: Sequence[Source], spent: int = 0) -> Iterator[BoundaryRecord]:
+    """Records of this process, with the stability of what was found."""
+    context = make_context(cfg, parts)
+    for finished in parts.engine.run(sources, spent):
+        stability = stability_of(finished, parts.engine.measure) if cfg.validity.stability else None
+        yield to_record(finished, context, stability)
 
 
 def make_context(cfg: Config, parts: Parts) -> RunContext:
@@ -144,8 +152,7 @@ def _obey_parent() -> None:
 def _search_block(sources: Sequence[Source]) -> Block:
     assert _worker is not None
     cfg, parts = _worker
-    context = make_context(cfg, parts)
-    records = [to_record(finished, context) for finished in parts.engine.run(sources)]
+    records = list(_searched(cfg, parts, sources))
     usage = Usage()
     if isinstance(parts.sut, AdaptedSUT):
         usage, parts.sut.usage = parts.sut.usage, usage

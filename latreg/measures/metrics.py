@@ -13,6 +13,7 @@ import numpy as np
 from latreg.interfaces import BoundaryRecord
 
 STRATA = ("confident", "uncertain")
+APART = ("walk_queries", "stability_queries", "appraisals")  # costs that are counted apart
 
 
 def summarize(
@@ -57,12 +58,43 @@ def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[
         "queries": queries,
         "queries_per_valid_fault": _ratio(queries, len(faults)),
         "sources_per_valid_fault": _ratio(len(records), len(faults)),
+        **_robust(records, faults, queries),
+        "stability_median": _median([r.stability for r in faults]),
+        **{name: _total([r.column(name) for r in records]) for name in APART},
         "boundary_margin_median": boundary_margin_median(flipped),
         "diversity": diversity([r.first_image for r in faults if r.first_image is not None]),
         "distinct_class_pairs": len({(r.label, r.predicted) for r in faults}),
         "seconds": None,  # of a run as a whole only
         "queries_per_second": None,
     }
+
+
+def _robust(records: Sequence[BoundaryRecord], faults: Sequence[BoundaryRecord], queries: int) -> dict[str, Any]:
+    """Of the valid faults those that are robust; None where it is not known of each."""
+    known = all(r.robust_fault is not None for r in faults)
+    count = sum(r.robust_fault is True for r in faults) if known and _measured_at_all(records) else None
+    return {
+        "robust_faults": count,
+        "robust_rate_per_source": None if count is None else _ratio(count, len(records)),
+        "robust_rate_per_source_ci95": None if count is None else wilson(count, len(records)),
+        "queries_per_robust_fault": _ratio(queries, count or 0),
+        "sources_per_robust_fault": _ratio(len(records), count or 0),
+    }
+
+
+def _measured_at_all(records: Sequence[BoundaryRecord]) -> bool:
+    """Records of older runs say of no source whether it has a robust fault."""
+    return not records or any(r.robust_fault is not None for r in records)
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None
+
+
+def _total(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known or not values else None
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> list[float] | None:

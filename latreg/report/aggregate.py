@@ -8,7 +8,7 @@ import numpy as np
 from latreg.measures import metrics
 from latreg.report.results import CHOSEN, STRATA
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
-from latreg.report.runs import Column, Rows, Run, Study
+from latreg.report.runs import Column, Rows, Run, Study, robust_faults
 from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
 from latreg.runs.cell import Cell
 
@@ -47,11 +47,25 @@ def summarize(rows: Rows) -> Raw:
     summary |= {"queries": int(rows.queries.sum()), "stopped_by_budget": int(rows.stopped_by_budget.sum())}
     summary |= _cost("sources_per_valid_fault", np.ones(n), rows.valid_fault)
     summary |= _cost("queries_per_valid_fault", rows.queries, rows.valid_fault)
+    summary |= _robust(rows)
     summary |= _median("margin_median", boundary_margins(flips))
     summary |= _median("bracket_median", flips.bracket[~np.isnan(flips.last_margin)])
     summary |= _median("ssim_median", flips.ssim[~np.isnan(flips.ssim)])
     faults = rows.where(rows.valid_fault == 1)
     return summary | {"class_pairs": len(set(zip(faults.label.tolist(), faults.predicted.tolist(), strict=True)))}
+
+
+def _robust(rows: Rows) -> Raw:
+    """Which of the valid faults are robust, how firm they are, and what it cost to know; None = not measured."""
+    robust, valid = robust_faults(rows), rows.where(rows.valid_fault == 1)
+    count = _count(robust)
+    summary: Raw = {"robust_faults": count} | _rate("robust_rate", count, len(rows))
+    known = np.zeros(len(rows)) if count is None else robust
+    summary |= _cost("sources_per_robust_fault", np.ones(len(rows)), known)
+    summary |= _cost("queries_per_robust_fault", rows.queries, known)
+    summary |= _median("stability_median", valid.stability[~np.isnan(valid.stability)])
+    summary |= _median("severe_margin_median", valid.severe_margin[~np.isnan(valid.severe_margin)])
+    return summary | {name: _count(getattr(rows, name)) for name in metrics.APART}
 
 
 def all_gates(flips: Rows) -> Column:
@@ -68,7 +82,7 @@ def boundary_margins(flips: Rows) -> Column:
 
 
 def _count(flags: Column) -> int | None:
-    """How many are 1; None where none of at least one is known."""
+    """Their sum, of flags how many are 1; None where none of at least one is known."""
     known = flags[~np.isnan(flags)]
     return int(known.sum()) if len(known) or not len(flags) else None
 

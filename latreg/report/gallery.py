@@ -111,6 +111,8 @@ def _pair(cell: Cell, record: BoundaryRecord, flags: Sequence[str], alike: int, 
         flags={flag: record.column(flag) for flag in flags},
         valid_fault=record.valid_fault,
         png=base64.b64encode(file.getvalue()).decode(),
+        robust_fault=record.robust_fault,
+        p_severe=record.confidence(record.severe_probabilities),
         alike=alike,
         of=of,
     )

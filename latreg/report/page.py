@@ -1,7 +1,7 @@
 """One html page that holds everything, and opens without a network."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,12 @@ FAULTS: tuple[tuple[str, str, str], ...] = (
     ("valid, per source", "valid_rate", "rate"),
     ("sources per valid fault", "sources_per_valid_fault", "value"),
     ("queries per valid fault", "queries_per_valid_fault", "value"),
+    ("robust faults", "robust_faults", "number"),
+    ("robust, per source", "robust_rate", "rate"),
+    ("sources per robust fault", "sources_per_robust_fault", "value"),
+    ("queries per robust fault", "queries_per_robust_fault", "value"),
+    ("stability of valid faults, median", "stability_median", "value"),
+    ("severe margin, median", "severe_margin_median", "value"),
     ("boundary margin, median", "margin_median", "value"),
     ("bracket, median", "bracket_median", "value"),
     ("SSIM, median", "ssim_median", "value"),
@@ -113,7 +119,7 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         tests=len(results.comparisons),
         best=digest.best(results),
         datasets=[_dataset(results, pictures, name) for name in results.study["datasets"]],
-        columns=(*_repetitions(results), *FLIPS, *_gates(results), *FAULTS, *_measured(results)),
+        columns=(*_repetitions(results), *FLIPS, *_gates(results), *_known(results, FAULTS), *_measured(results)),
     )
 
 
@@ -152,6 +158,11 @@ def _gates(results: Results) -> Iterator[tuple[str, str, str]]:
     for gate in results.gates:
         name, kind = GATES.get(gate, (gate.replace("_", " "), "percent"))
         yield f"{name}, of flips", f"{gate}_share", kind
+
+
+def _known(results: Results, columns: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Those columns that the results have; older ones do not tell which faults are robust."""
+    yield from (column for column in columns if all(column[1] in row.numbers for row in results.cells))
 
 
 def _measured(results: Results) -> tuple[tuple[str, str, str], ...]:

@@ -1,7 +1,7 @@
 """The rows of the result tables, typed. In the files a row is flat: its cell stands in it as columns or by its name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 from latreg.runs.cell import Cell
@@ -179,6 +179,8 @@ class Pair:
     png: str = field(repr=False)  # base64
     alike: int  # it stands for so many ..
     of: int  # .. of so many
+    robust_fault: bool | None = None  # None = not measured, as in older results
+    p_severe: float | None = None
 
     def raw(self) -> Raw:
         """As columns."""
@@ -195,4 +197,5 @@ class Pair:
         psi = {"none": 1.0, "fixed": raw["source_psi"]}.get(raw["truncation"])
         names = [column.name for column in fields(cls)[1:] if column.name != "flags"]
         flags = {name: flag for name, flag in raw.items() if name not in (*names, *_CELL)}
-        return cls(cell=_cell_of(raw | {"psi": psi}), flags=flags, **{name: raw[name] for name in names})
+        known = {column.name: column.default for column in fields(cls) if column.default is not MISSING} | raw
+        return cls(cell=_cell_of(raw | {"psi": psi}), flags=flags, **{name: known[name] for name in names})

@@ -40,10 +40,16 @@ class Rows:
     stopped_by_budget: Column
     flipped: Column
     valid_fault: Column
+    robust_fault: Column
+    stability: Column
     predicted: Column
     bracket: Column
     last_margin: Column
     first_margin: Column
+    severe_margin: Column
+    walk_queries: Column
+    stability_queries: Column
+    appraisals: Column
     ssim: Column
     flags: Mapping[str, Column]  # of the gates, by their names
 
@@ -179,7 +185,7 @@ def read_study(paths: Sequence[Path]) -> Study:
     found = {cell: _pooled([run for run in runs if run.cell == cell]) for cell in ordered}
     cells, chosen = ({cell: rows.where(rows.chosen == flag) for cell, rows in found.items()} for flag in (0, 1))
     study = Study(runs, cells, chosen, notes + _other_sources(cells))
-    return replace(study, notes=[*study.notes, *_repeated(study)])
+    return replace(study, notes=[*study.notes, *_repeated(study), *_not_robust(study)])
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -365,6 +371,22 @@ def _repeated(study: Study) -> list[str]:
         f" are pooled, in {cells} of its cells."
         for (dataset, seeds), cells in pooled.items()
         if len(seeds) > 1
+    ]
+
+
+def robust_faults(rows: Rows) -> Column:
+    """1 where a source has a robust fault, else 0; all nan where that is not known of each valid fault."""
+    robust = np.where(rows.valid_fault == 1, rows.robust_fault, 0.0)
+    measured = not len(rows) or not np.isnan(rows.robust_fault).all()
+    return robust if measured and not np.isnan(robust).any() else np.full(len(rows), np.nan)
+
+
+def _not_robust(study: Study) -> list[str]:
+    """A note for each data set with cells of which it is not known which valid faults are robust."""
+    unknown = Counter(cell.dataset for cell, rows in study.cells.items() if np.isnan(robust_faults(rows)).any())
+    return [
+        f"In {count} cells of {dataset} it was not measured which faults are robust."
+        for dataset, count in unknown.items()
     ]
 
 

@@ -7,14 +7,13 @@ nothing but None keeps its type. Images are PNG bytes: mode L for one channel, R
 """
 
 import io
-import json
 import logging
 import re
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +24,15 @@ from PIL import Image
 from latreg.data.raster import opened
 from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Columns, Source
+from latreg.runs import columns
+from latreg.runs.columns import VERSION
 from latreg.runs.files import replacing, writing
+from latreg.runs.pairs import by_source, read_pairs, write_pairs
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # of the columns; count up when they change
-_VERSION_KEY = b"latreg_records_version"
+READABLE = (2, VERSION)  # versions; what the older one has not got is None
+SEVERE = "severe_"  # before the names of what gates measured of the most severe point
 _PART = re.compile(r"part-\d+\.parquet")
 MAX_ROWS = 2**20  # of a part, which a file of some bytes may claim
 MAX_SEED = 2**32 - 1
@@ -38,17 +40,9 @@ PNG = b"\x89PNG\r\n\x1a\n"  # how a file of that format begins
 
 Shape = tuple[int, int, int]  # of an image: channels, height, width
 
-_SCALARS: dict[Any, tuple[pa.DataType, str]] = {
-    bool: (pa.bool_(), "bool"),
-    int: (pa.int64(), "int64"),
-    float: (pa.float64(), "float64"),
-    str: (pa.string(), "string"),
-}
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # the layout of datasets.Image
-
 
 def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], measured: Columns) -> Path:
-    """Write records/part-<index>.parquet below the run's folder, whole or not at all.
+    """Write records/part-<index>.parquet below the run's folder, whole or not at all, and before it that of its pairs.
 
     A part of that index is replaced. No records are allowed: the part then has columns and no rows.
 
@@ -62,6 +56,7 @@ def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], mea
         LatregError: the disk is full, or the folder cannot be written.
     """
     path = run_dir / "records" / f"part-{index:05d}.parquet"
+    write_pairs(run_dir, path.name, (pair for record in records for pair in record.pairs), measured)
     table = pa.Table.from_pylist([_to_row(record) for record in records], schema=schema_of(measured))
     with replacing(path) as file:
         pq.write_table(table, file, write_page_checksum=True)
@@ -124,6 +119,16 @@ def recover_records(run_dir: Path, shape: Shape | None = None) -> list[BoundaryR
     return list(found.values())
 
 
+def with_pairs(run_dir: Path, records: Iterable[BoundaryRecord]) -> Iterator[BoundaryRecord]:
+    """Records of a run with all pairs that their searches reported.
+
+    Raises:
+        LatregError: a part of the pairs is damaged or holds other columns.
+    """
+    pairs = by_source(read_pairs(run_dir, part_paths(run_dir)))
+    return (replace(record, pairs=pairs.get(source_of(record), ())) for record in records)
+
+
 def source_of(record: BoundaryRecord) -> Source:
     """The source that a row is about."""
     return Source(record.label, record.z_seed)
@@ -183,7 +188,10 @@ _UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, Me
 def _read_table(path: Path, names: Sequence[str] | None = None) -> pa.Table:
     """The columns of one part, None = all."""
     with _opened(path) as file:
-        return _only_png(file.read(names), path)
+        there = set(file.schema_arrow.names)
+        table = file.read(None if names is None else [name for name in names if name in there])
+        schema = schema_of(_measured(file.schema_arrow))
+    return _only_png(_completed(table, names, schema), path)
 
 
 @contextmanager
@@ -198,12 +206,13 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             if rows > MAX_ROWS:
                 raise LatregError(f"a part of records must have at most {MAX_ROWS} rows, got {rows} in {path}")
-            expected = schema_of(_measured(schema))
+            version = columns.version_of(schema)
+            expected = schema_of(_measured(schema), int(version) if version in map(str, READABLE) else VERSION)
             # the metadata name the columns again, which tells a damaged name from that of a gate
             if not schema.equals(expected) or schema.metadata != expected.metadata:
                 raise LatregError(
-                    f"expected records of version {VERSION} and their columns in {path}, got version "
-                    f"{_version(schema)} with {len(schema)} columns"
+                    f"expected records of version {' or '.join(map(str, READABLE))} and their columns in {path}, got "
+                    f"version {version} with {len(schema)} columns"
                 )
             yield file
     except _UNREADABLE as error:
@@ -221,63 +230,52 @@ def _only_png(table: pa.Table, path: Path) -> pa.Table:
     return table
 
 
-def _version(schema: pa.Schema) -> str:
-    version: bytes = (schema.metadata or {}).get(_VERSION_KEY, b"none")
-    return version.decode(errors="replace")
-
-
 # ---- columns
 
 
-def _strip_none(annotation: Any) -> tuple[Any, bool]:
-    """X | None => (X, True); X => (X, False)."""
-    if get_origin(annotation) not in (types.UnionType, Union):
-        return annotation, False
-    (inner,) = (a for a in get_args(annotation) if a is not types.NoneType)
-    return inner, True
-
-
-def _column_type(annotation: Any) -> tuple[pa.DataType, dict[str, Any]]:
-    """The Arrow type and the Hugging Face feature for one annotation of BoundaryRecord."""
-    if annotation is np.ndarray:
-        return _IMAGE, {"_type": "Image"}
-    if get_origin(annotation) is list:
-        item, feature = _column_type(get_args(annotation)[0])
-        return pa.list_(item), {"feature": feature, "_type": "Sequence"}  # newer versions read it as List
-    scalar, name = _SCALARS[annotation]
-    return scalar, {"dtype": name, "_type": "Value"}
-
-
-def schema_of(measured: Columns) -> pa.Schema:
-    """The columns of a part, with those that the gates of its run measure."""
-    fields, features = [], {}
-    for name, annotation in {**_FIELDS, **{name: kind | None for name, kind in measured.items()}}.items():
-        inner, nullable = _strip_none(annotation)
-        arrow_type, features[name] = _column_type(inner)
-        nullable |= arrow_type == _IMAGE  # `datasets` takes a column that may not be null for a mere struct
-        fields.append(pa.field(name, arrow_type, nullable=nullable))
-    metadata = {
-        _VERSION_KEY: str(VERSION).encode(),
-        b"huggingface": json.dumps({"info": {"features": features}}).encode(),
-    }
-    return pa.schema(fields, metadata=metadata)
+def schema_of(measured: Columns, version: int = VERSION) -> pa.Schema:
+    """The columns of a part, with those that the gates of its run measure: of the first wrong image, and of the severe
+    one, which version 2 did not have.
+    """
+    strength = columns.optional(measured, SEVERE) if version >= 3 else {}
+    own = {name: of for name, of in _FIELDS.items() if version >= 3 or name not in _SINCE_3}
+    return columns.schema({**own, **columns.optional(measured), **strength}, version)
 
 
 def _measured(schema: pa.Schema) -> Columns:
-    """The columns of a part that are no fields of a record; those of types that gates cannot measure are left out."""
-    kinds = {kind: python for python, (kind, _) in _SCALARS.items() if python is not str}
-    return {field.name: kinds[field.type] for field in schema if field.name not in _FIELDS and field.type in kinds}
+    """What the gates measured of the first wrong image; columns of types that gates cannot measure are left out."""
+    return {
+        field.name: columns.KINDS[field.type]
+        for field in schema
+        if field.name not in _FIELDS and not field.name.startswith(SEVERE) and field.type in columns.KINDS
+    }
 
 
-_FIELDS = {name: of for name, of in get_type_hints(BoundaryRecord).items() if name != "measured"}
-_IMAGES = [name for name, of in _FIELDS.items() if _strip_none(of)[0] is np.ndarray]
+def _completed(table: pa.Table, names: Sequence[str] | None, schema: pa.Schema) -> pa.Table:
+    """The same table with the columns that are newer than it, of nothing but None."""
+    fields = [schema.field(name) for name in names or schema.names]
+    cells = [
+        table.column(field.name) if field.name in table.column_names else pa.nulls(len(table), field.type)
+        for field in fields
+    ]
+    return pa.table(cells, schema=pa.schema(fields, metadata=schema.metadata))
+
+
+_FIELDS = columns.annotations_of(BoundaryRecord, "measured", "severe_measured", "pairs")
+_IMAGES = columns.images_in(_FIELDS)
+_SINCE_3 = {
+    *("robust_fault", "stability", "severe_stability", "severe_psi", "severe_alpha", "severe_margin"),
+    *("severe_predicted", "severe_probabilities", "severe_image"),
+    *("walk_queries", "stability_queries", "appraisals"),
+}
 
 
 # ---- rows
 
 
 def _to_row(record: BoundaryRecord) -> dict[str, Any]:
-    row = {**{name: getattr(record, name) for name in _FIELDS}, **record.measured}
+    severe = {SEVERE + name: value for name, value in record.severe_measured.items()}
+    row = {**{name: getattr(record, name) for name in _FIELDS}, **record.measured, **severe}
     return _convert_images(row, lambda image: {"bytes": encode_png(image), "path": None})
 
 
@@ -291,10 +289,15 @@ def _from_rows(table: pa.Table, path: Path, shape: Shape | None) -> list[Boundar
 
 def _from_row(row: dict[str, Any], path: Path, shape: Shape | None) -> BoundaryRecord:
     image = f"an image of class {row['label']}, z_seed {row['z_seed']} in {path}"
-    measured = {name: value for name, value in row.items() if name not in _FIELDS and row["flipped"]}
+    others = {name: value for name, value in row.items() if name not in _FIELDS}
+    severe = {name: others.pop(SEVERE + name) for name in list(others) if SEVERE + name in others}
     own = {name: row[name] for name in _FIELDS}
     own = _convert_images(own, lambda cell: _decode(cell["bytes"], image, shape))
-    record = BoundaryRecord(**own, measured=measured)
+    record = BoundaryRecord(
+        **own,
+        measured=others if row["flipped"] else {},
+        severe_measured=severe if row["severe_image"] else {},
+    )
     if problem := _problem(record):
         raise LatregError(f"expected records of a search in {path}, but a row has {problem}")
     return record
@@ -302,7 +305,7 @@ def _from_row(row: dict[str, Any], path: Path, shape: Shape | None) -> BoundaryR
 
 def _problem(record: BoundaryRecord) -> str | None:
     """What no search writes, or None."""
-    classes = [record.label, record.source_predicted, record.predicted, record.rival]
+    classes = [record.label, record.source_predicted, record.predicted, record.rival, record.severe_predicted]
     seeds = [seed for seed in (record.z_seed, record.partner_z_seed) if seed is not None]
     images = [getattr(record, name) for name in _IMAGES]
     if negative := [c for c in classes if c is not None and c < 0]:

@@ -81,7 +81,7 @@ def read_settings(path: Path) -> DictConfig:
     for group in GROUPS:
         if group in saved and not isinstance(saved[group], DictConfig):
             raise LatregError(f"expected the settings of a run in {path}, but {group} is no group of settings")
-    return keep_sources(saved)
+    return as_it_was(saved)
 
 
 def _check_events(events: Iterable[Event]) -> None:
@@ -97,11 +97,17 @@ def _check_events(events: Iterable[Event]) -> None:
             raise LatregError(f"it has the interpolation {event.value[:100]}, which no run writes")
 
 
-def keep_sources(saved: DictConfig) -> DictConfig:
-    """A saved configuration; one from when all run_seeds searched the same sources gets the setting that says so."""
-    search = saved.get("search")
-    if isinstance(search, DictConfig) and saved.get("run_seed") and "z_seed_stride" not in search:
-        search.z_seed_stride = 0
+def as_it_was(saved: DictConfig) -> DictConfig:
+    """A saved configuration, with what newer settings would have been when all run_seeds searched the same sources, and
+    when a search ended on the boundary.
+    """
+    search, validity = saved.get("search"), saved.get("validity")
+    if isinstance(search, DictConfig):
+        search.setdefault("severity_steps", 0)
+        if saved.get("run_seed"):
+            search.setdefault("z_seed_stride", 0)
+    if isinstance(validity, DictConfig):
+        validity.setdefault("stability", False)
     return saved
 
 

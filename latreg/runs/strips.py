@@ -1,4 +1,4 @@
-"""Pictures of records for people: source | last correct | first wrong | difference."""
+"""Pictures of records for people: source | last correct | first wrong | most severe | difference."""
 
 import math
 import os
@@ -14,26 +14,28 @@ SCALE = 3
 GAIN = 2  # of the difference: a change of 64 levels saturates
 _GAP = 4  # pixels between tiles and rows
 _WHITE, _GRAY = 255, 128
-_TITLES = ("source", "last correct", "first wrong", "difference")
+_TITLES = ("source", "last correct", "first wrong", "most severe", "difference")
 _LINE_HEIGHT = 18
 
 
 def strip(record: BoundaryRecord) -> np.ndarray:
-    """One row of tiles, (3 H, 12 W + gaps, 3) uint8: source, last correct, first wrong, first wrong minus source.
+    """One row of tiles, (3 H, 15 W + gaps, 3) uint8: source, last correct, first wrong, most severe, difference.
 
-    The difference is signed and amplified, gray = no change. Tiles without an image are white.
+    The difference of the most severe image, or else of the first wrong one, to the source is signed and amplified,
+    gray = no change. Tiles without an image are white.
     """
-    first = record.first_image
-    images = [record.source_image, record.last_image, first]
-    images.append(None if first is None else _difference(record.source_image, first))
-    blank = np.full_like(record.source_image, _WHITE)
-    tiles = [enlarged(blank if image is None else image) for image in images]
-    gap = np.full((tiles[0].shape[0], _GAP, 3), _WHITE, dtype=np.uint8)
-    return np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2], gap, tiles[3]], axis=1)
+    source, first, severe = record.source_image, record.first_image, record.severe_image
+    fault = first if severe is None else severe
+    difference = None if fault is None else _difference(source, fault)
+    blank = np.full_like(source, _WHITE)
+    images = (source, record.last_image, first, severe, difference)
+    gap = np.full((SCALE * source.shape[1], _GAP, 3), _WHITE, dtype=np.uint8)
+    tiles = [part for image in images for part in (gap, enlarged(blank if image is None else image))]
+    return np.concatenate(tiles[1:], axis=1)
 
 
 def examples(records: Sequence[BoundaryRecord], class_names: Sequence[str] = (), rows: int = 20) -> Image.Image:
-    """The best pairs with captions: valid faults first, then the other flips, the most similar first."""
+    """The best pairs with captions: robust faults, then valid ones, then other flips, the most similar first."""
     pairs = sorted((r for r in records if r.first_image is not None), key=_rank)[:rows]
     return _sheet(pairs, class_names) if pairs else _sentence("No pairs: no source of this run was flipped.")
 
@@ -57,7 +59,8 @@ def caption(record: BoundaryRecord, class_names: Sequence[str] = ()) -> list[str
         class_names: one for each class; () = classes are shown as numbers.
     """
     lost = record.measured.get("label_kept") is False
-    validity = "valid" if record.valid_fault else "label lost" if lost else "not valid"
+    valid = "robust" if record.robust_fault else "valid"
+    validity = valid if record.valid_fault else "label lost" if lost else "not valid"
     label, answer = (class_names[c] if class_names and c is not None else c for c in (record.label, record.predicted))
     return [f"{label} -> {answer}   {validity}", f"p({label}) {_probabilities(record)}", *_coordinates(record)]
 
@@ -70,13 +73,15 @@ def _coordinates(record: BoundaryRecord) -> list[str]:
 
 
 def _probabilities(record: BoundaryRecord) -> str:
-    rest = [record.confidence(p) for p in (record.last_probabilities, record.first_probabilities)]
+    wrong = (record.first_probabilities, record.severe_probabilities)
+    rest = [record.confidence(p) for p in (record.last_probabilities, *wrong)]
     return " ".join(f"{p:.2f}" for p in [record.source_confidence, *rest] if p is not None)
 
 
-def _rank(record: BoundaryRecord) -> tuple[bool, float, int, int]:
+def _rank(record: BoundaryRecord) -> tuple[bool, bool, float, int, int]:
     similarity = record.measured.get("ssim")
-    return not record.valid_fault, -(-1.0 if similarity is None else similarity), record.label, record.z_seed
+    kinds = not record.robust_fault, not record.valid_fault
+    return *kinds, -(-1.0 if similarity is None else similarity), record.label, record.z_seed
 
 
 def _difference(source: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from math import copysign
 
 import numpy as np
 
-from latreg.interfaces import BoundaryPair, Evaluation, Proposal
+from latreg.interfaces import BoundaryPair, Evaluation, Proposal, Segment
 from latreg.search.protocol import BudgetSpentError, Search, query_one
 
 Promising = Callable[[Evaluation], Search[bool]]
@@ -64,7 +64,9 @@ def find_boundary(
             if promising is not None and not (yield from promising(evaluation)):
                 break
     width = abs(stop - start) * (outside.point - inside.point) / count
-    return BoundaryPair(inside.evaluation, outside.evaluation, width)
+    here = start + (stop - start) * outside.point / count
+    beyond = Segment(propose, here, stop, first_evaluation) if outside.point < count else None
+    return BoundaryPair(inside.evaluation, outside.evaluation, width, beyond)
 
 
 def _middle(inside: _End, outside: _End) -> int:

@@ -9,19 +9,32 @@ what runs beside it.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from latreg.compute.batches import ROWS
 from latreg.data.images import to_unit
 from latreg.errors import LatregError, NotFiniteError
-from latreg.interfaces import SUT, Appraisal, Ask, BoundaryPair, Evaluation, Source, Strategy, Tell, Verdict
+from latreg.interfaces import (
+    SUT,
+    Appraisal,
+    Ask,
+    BoundaryPair,
+    Evaluation,
+    Finding,
+    Report,
+    Source,
+    Strategy,
+    Tell,
+    Verdict,
+)
 from latreg.search.criteria import BaselineGate
-from latreg.search.protocol import BudgetSpentError, Search
+from latreg.search.protocol import BudgetSpentError, Search, answering, appraise
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
+from latreg.search.severity import most_severe
 from latreg.search.truncation import Truncation
 
 SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
@@ -32,15 +45,21 @@ Appraiser = Callable[[Sequence[Appraisal]], list[Verdict]]
 
 @dataclass(eq=False)
 class SourceSearch:
-    """One source: its coroutine, what it asks now, and what it has found so far."""
+    """One source: its coroutine, what it asks now, and what it has found so far.
+
+    Args:
+        severity_steps: queries at most from a valid boundary pair to its most severe point, 0 = it is not looked for.
+    """
 
     source: Source
     max_queries: int
+    severity_steps: int = 0
     queries: int = 0
+    appraisals: int = 0
     start: Evaluation | None = None
     rejected_because: str | None = None
-    pair: BoundaryPair | None = None
-    verdict: Verdict | None = None
+    findings: list[Finding] = field(default_factory=list)
+    best: Finding | None = None
     stopped_by_budget: bool = False
     done: bool = False
     ask: Ask = field(default_factory=Ask)
@@ -53,16 +72,25 @@ class SourceSearch:
 
     def tell(self, answer: Tell) -> None:
         """Answer what was asked, and take the next question."""
-        if self.ask.pair is not None:
-            self._keep_better(self.ask.pair, cast(Verdict, answer))
+        self.appraisals += self.ask.appraisal is not None
         self._advance(lambda coroutine: coroutine.send(answer))
+
+    @property
+    def pair(self) -> BoundaryPair | None:
+        """The best one."""
+        return None if self.best is None else self.best.pair
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """That on the best pair."""
+        return None if self.best is None else self.best.verdict
 
     def _script(self, truncation: Truncation, gate: BaselineGate, strategy: Strategy) -> Search[None]:
         placement = yield from truncation.place(self.source, gate)
         self.start, self.rejected_because = placement.start, placement.rejected_because
         worthwhile = self.rejected_because is None and not gate.passes_over(self.start)
         if worthwhile or not strategy.needs_accepted:
-            yield from strategy.search(self.source, self.start)
+            yield from answering(strategy.search(self.source, self.start), self._found)
 
     def _advance(self, step: Callable[[Search[None]], Ask]) -> None:
         assert self._coroutine is not None
@@ -75,14 +103,22 @@ class SourceSearch:
         except (StopIteration, BudgetSpentError):
             self.done = True
 
-    def _keep_better(self, pair: BoundaryPair, verdict: Verdict) -> None:
-        if self.pair is None or self.verdict is None or _worth(pair, verdict) > _worth(self.pair, self.verdict):
-            self.pair, self.verdict = pair, verdict
+    def _found(self, report: Report) -> Search[Finding]:
+        """Judge a pair and walk on from it where it is valid."""
+        verdict = yield from appraise(report.start, report.pair.first)
+        before, severe = self.queries, None
+        if verdict.valid and self.severity_steps:
+            severe = yield from most_severe(report.start, report.pair, verdict, self.severity_steps)
+        found = Finding(report.pair, verdict, severe, before, self.queries - before)
+        self.findings.append(found)
+        if self.best is None or _worth(found) > _worth(self.best):
+            self.best = found
+        return found
 
 
-def _worth(pair: BoundaryPair, verdict: Verdict) -> tuple[bool, bool, float]:
-    """Valid before screened before a narrow bracket; of equals the first found is kept."""
-    return verdict.valid, verdict.screened, -pair.width
+def _worth(found: Finding) -> tuple[bool, bool, bool, float]:
+    """Valid, then robust, then screened, then of a narrow bracket; of equals the first found is kept."""
+    return found.valid, found.robust, found.screened, -found.pair.width
 
 
 @dataclass(frozen=True)
@@ -112,6 +148,7 @@ class Engine:
         gate: BaselineGate,
         strategy: Strategy,
         limits: Limits,
+        severity_steps: int = 0,
     ) -> None:
         self.renderer = renderer
         self.sut = sut
@@ -120,6 +157,7 @@ class Engine:
         self.gate = gate
         self.strategy = strategy
         self.limits = limits
+        self.severity_steps = severity_steps
         self.queries = 0
         self.finished = 0
         self.on_round: Callable[[], None] = lambda: None
@@ -155,7 +193,7 @@ class Engine:
             cap = self._next_cap(window, spent)
             if cap <= 0 or (source := next(waiting, None)) is None:
                 return
-            search = SourceSearch(source, cap)
+            search = SourceSearch(source, cap, self.severity_steps)
             search.begin(self.truncation, self.gate, self.strategy)
             window.append(search)
             live += not search.done
@@ -189,14 +227,27 @@ class Engine:
             return []
         images = self.renderer.render(requests)
         probabilities: list[np.ndarray] = []
-        for batch in torch.split(images, max(self.renderer.chunk, SUT_BATCH)):
-            try:
-                probabilities += list(self.sut(to_unit(batch)).float().cpu().numpy())
-            except NotFiniteError as error:
-                source = requests[len(probabilities) + error.image].source
-                raise LatregError(f"{error} to an image of class {source.label}, z_seed {source.z_seed}") from error
+        for batch in torch.split(images, self._sut_batch):
+            asked = requests[len(probabilities) :]
+            probabilities += self._answers(batch, [request.source for request in asked[: len(batch)]])
             self.queries += len(batch)
         return [
             Evaluation(request.proposal, request.source.label, image.copy(), p)
             for request, image, p in zip(requests, images.cpu().numpy(), probabilities, strict=True)
         ]
+
+    def measure(self, images: Sequence[np.ndarray], source: Source) -> list[np.ndarray]:
+        """The SUT's probabilities (K,) for images (C, H, W) uint8 of a source; no search spends these queries."""
+        batches = torch.split(torch.from_numpy(np.stack(images)), self._sut_batch)
+        return [answer for batch in batches for answer in self._answers(batch, [source] * len(batch))]
+
+    @property
+    def _sut_batch(self) -> int:
+        return max(self.renderer.chunk, SUT_BATCH)
+
+    def _answers(self, images: Tensor, sources: Sequence[Source]) -> list[np.ndarray]:
+        try:
+            return list(self.sut(to_unit(images)).float().cpu().numpy())
+        except NotFiniteError as error:
+            source = sources[error.image]
+            raise LatregError(f"{error} to an image of class {source.label}, z_seed {source.z_seed}") from error

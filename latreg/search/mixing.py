@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from latreg.errors import LatregError
-from latreg.interfaces import Evaluation, Proposal, Source, Strategy, Verdict
+from latreg.interfaces import Evaluation, Finding, Proposal, Source, Strategy
 from latreg.search.boundary import find_boundary
 from latreg.search.protocol import Search, appraise, query_one, report
 
@@ -32,7 +32,7 @@ class Mixing(Strategy):
         bisection_steps: the boundary is known to 2^-steps of alpha.
         root_finder: bisection or itp, which needs fewer queries.
         give_up: leave a mixture as soon as a verdict shows that its boundary is invalid.
-        until: what a pair must be to end the search of its source: flipped, screened or valid.
+        until: what a pair must be to end the search of its source: flipped, screened, valid or robust.
         run_seed: draws the partners, together with the source.
     """
 
@@ -73,8 +73,7 @@ class Mixing(Strategy):
             )
             if not self._hit(pair.first):
                 continue
-            verdict = yield from report(start, pair)
-            if self._enough(verdict):
+            if self._enough((yield from report(start, pair))):
                 return
 
     def _mixtures(self, source: Source, start: Evaluation) -> Iterator["_Mixture"]:
@@ -94,8 +93,9 @@ class Mixing(Strategy):
             return evaluation.predicted == evaluation.proposal.rival
         return evaluation.flipped
 
-    def _enough(self, verdict: Verdict) -> bool:
-        return {"flipped": True, "screened": verdict.screened, "valid": verdict.valid}[self.until]
+    def _enough(self, found: Finding) -> bool:
+        reached = {"flipped": True, "screened": found.screened, "valid": found.valid, "robust": found.robust}
+        return reached[self.until]
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from latreg.interfaces import BoundaryRecord, Proposal, Source
+from latreg.interfaces import BoundaryRecord, Evaluation, Finding, Proposal, ReportedPair, Source
 from latreg.search.criteria import stratum
 from latreg.search.engine import SourceSearch
 from latreg.search.recipes import Request
+from latreg.search.stability import Stability
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,12 @@ class RunContext:
     confident_below: float
 
 
-def to_record(search: SourceSearch, context: RunContext) -> BoundaryRecord:
-    """The row of a finished search."""
+def to_record(search: SourceSearch, context: RunContext, stability: Stability | None = None) -> BoundaryRecord:
+    """The row of a finished search.
+
+    Args:
+        stability: of its best pair, None = not measured.
+    """
     start = search.start
     assert start is not None
     return BoundaryRecord(
@@ -56,40 +61,105 @@ def to_record(search: SourceSearch, context: RunContext) -> BoundaryRecord:
         source_image=start.image,
         queries=search.queries,
         stopped_by_budget=search.stopped_by_budget,
-        flipped=search.pair is not None,
-        valid_fault=search.verdict is not None and search.verdict.valid,
-        **_pair_fields(search),
+        flipped=search.best is not None,
+        valid_fault=search.best is not None and search.best.valid,
+        robust_fault=_robust(search.best, stability),
+        walk_queries=sum(found.walk_queries for found in search.findings),
+        stability_queries=None if stability is None else stability.queries,
+        appraisals=search.appraisals,
+        pairs=_reported(search),
+        **_pair_fields(search.best),
+        **_strength(search.best, stability),
     )
 
 
-def _pair_fields(search: SourceSearch) -> dict[str, Any]:
+def _robust(best: Finding | None, stability: Stability | None) -> bool | None:
+    """Whether a valid fault is wrong by a wide margin or in every draw; None where the draws would decide."""
+    if best is None or not best.valid or best.robust:
+        return best is not None and best.valid
+    if stability is None:
+        return None
+    return (stability.first if best.severe is None else stability.severe) == 1
+
+
+def _pair_fields(best: Finding | None) -> dict[str, Any]:
     """The columns that describe a boundary pair; none where there is none."""
-    if search.pair is None or search.verdict is None:
+    if best is None:
         return {}
-    last, first, verdict = search.pair.last, search.pair.first, search.verdict
-    mixed = bool(first.proposal.layers)
+    last, first = best.pair.last, best.pair.first
     fields: dict[str, Any] = {
+        **_recipe(best),
+        "first_probabilities": _floats(first.probabilities),
+        "first_image": first.image,
+        "measured": best.verdict.measured,
+    }
+    if last is not None:
+        fields |= {"last_probabilities": _floats(last.probabilities), "last_image": last.image}
+    return fields
+
+
+def _recipe(found: Finding) -> dict[str, Any]:
+    """How to make the images of a pair, and how right and wrong the SUT is."""
+    last, first = found.pair.last, found.pair.first
+    return {
         "predicted": first.predicted,
         "partner_z_seed": first.proposal.partner_z_seed,
         "rival": first.proposal.rival,
-        "layers": list(first.proposal.layers) if mixed else None,
-        "psi_first": first.proposal.psi,
-        "alpha_first": first.proposal.alpha if mixed else None,
-        "bracket": search.pair.width,
-        "first_margin": first.margin,
-        "first_probabilities": _floats(first.probabilities),
-        "first_image": first.image,
-        "measured": verdict.measured,
+        "layers": list(first.proposal.layers) if first.proposal.layers else None,
+        "bracket": found.pair.width,
+        **_place("psi_last", "alpha_last", "last_margin", last, first),
+        **_place("psi_first", "alpha_first", "first_margin", first, first),
     }
-    if last is not None:
-        fields |= {
-            "psi_last": last.proposal.psi,
-            "alpha_last": last.proposal.alpha if mixed else None,
-            "last_margin": last.margin,
-            "last_probabilities": _floats(last.probabilities),
-            "last_image": last.image,
-        }
-    return fields
+
+
+def _place(psi: str, alpha: str, margin: str, image: Evaluation | None, first: Evaluation) -> dict[str, Any]:
+    """Where an image lies, under these names; None where it is not there, and of alpha where nothing is mixed.
+
+    Args:
+        first: wrong image of the pair, as an image of alpha 0 names no layers of its own.
+    """
+    if image is None:
+        return dict.fromkeys((psi, alpha, margin))
+    mixed = image.proposal.alpha if first.proposal.layers else None
+    return {psi: image.proposal.psi, alpha: mixed, margin: image.margin}
+
+
+def _strength(best: Finding | None, stability: Stability | None) -> dict[str, Any]:
+    """The columns that tell how wrong the SUT is; none where there is no pair."""
+    fields: dict[str, Any] = {"stability": stability.first, "severe_stability": stability.severe} if stability else {}
+    if best is None or best.severe is None:
+        return fields
+    severe = best.severe.evaluation
+    return fields | {
+        **_place("severe_psi", "severe_alpha", "severe_margin", severe, severe),
+        "severe_predicted": severe.predicted,
+        "severe_probabilities": _floats(severe.probabilities),
+        "severe_image": severe.image,
+        "severe_measured": best.severe.verdict.measured,
+    }
+
+
+def _reported(search: SourceSearch) -> list[ReportedPair]:
+    """All pairs of a source, without images."""
+    return [
+        ReportedPair(
+            label=search.source.label,
+            z_seed=search.source.z_seed,
+            number=number,
+            kept=found is search.best,
+            queries=found.queries,
+            walk_queries=found.walk_queries,
+            valid=found.valid,
+            measured=found.verdict.measured,
+            **_recipe(found),
+            **_place("severe_psi", "severe_alpha", "severe_margin", _severe(found), found.pair.first),
+        )
+        for number, found in enumerate(search.findings)
+    ]
+
+
+def _severe(found: Finding) -> Evaluation | None:
+    return None if found.severe is None else found.severe.evaluation
 
 
 def _floats(values: np.ndarray) -> list[float]:
@@ -100,7 +170,7 @@ def _floats(values: np.ndarray) -> list[float]:
 class SavedImage:
     """One image of a row: its recipe, the stored image, and what the SUT answered."""
 
-    role: str  # source | last | first
+    role: str  # source | last | first | severe
     request: Request
     image: np.ndarray
     predicted: int
@@ -115,6 +185,7 @@ def saved_images(record: BoundaryRecord) -> list[SavedImage]:
     ends = (
         ("last", record.psi_last, record.alpha_last, record.last_image, record.last_probabilities),
         ("first", record.psi_first, record.alpha_first, record.first_image, record.first_probabilities),
+        ("severe", record.severe_psi, record.severe_alpha, record.severe_image, record.severe_probabilities),
     )
     for role, psi, alpha, image, probabilities in ends:
         if psi is None or image is None or probabilities is None:

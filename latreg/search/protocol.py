@@ -1,9 +1,22 @@
 """Typed ways for a search to ask the engine something: `evaluations = yield from query(...)`."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
-from latreg.interfaces import Appraisal, Appraise, Ask, BoundaryPair, Evaluation, Proposal, Query, Report, Tell, Verdict
+from latreg.interfaces import (
+    Appraisal,
+    Appraise,
+    Ask,
+    BoundaryPair,
+    Evaluation,
+    Finding,
+    Proposal,
+    Query,
+    Report,
+    Tell,
+    Verdict,
+)
 
 T = TypeVar("T")
 Search = Generator[Ask, Tell, T]
@@ -24,11 +37,30 @@ def query_one(proposal: Proposal) -> Search[Evaluation]:
     return evaluation
 
 
-def report(start: Evaluation, pair: BoundaryPair) -> Search[Verdict]:
-    """Hand over a boundary pair that was found from `start`; the engine keeps the best one of a source."""
-    return cast(Verdict, (yield Report(Appraisal(start, pair.first), pair)))
+def report(start: Evaluation, pair: BoundaryPair) -> Search[Finding]:
+    """Hand over a boundary pair that was found from `start`; the engine keeps the best one of a source.
+
+    It first walks on to the most severe valid point behind the boundary, which costs queries.
+    """
+    return cast(Finding, (yield Report(start, pair)))
 
 
 def appraise(source: Evaluation, candidate: Evaluation) -> Search[Verdict]:
     """Ask whether an image is valid, without a query."""
     return cast(Verdict, (yield Appraise(Appraisal(source, candidate))))
+
+
+def answering(search: Search[None], take: Callable[[Report], Search[Finding]]) -> Search[None]:
+    """The same search, whose reports are taken here; all else that it asks is passed on."""
+    step = partial(search.send, cast(Tell, None))  # which starts it
+    while True:
+        try:
+            ask = step()
+        except StopIteration:
+            return
+        try:
+            answer = (yield from take(ask)) if isinstance(ask, Report) else (yield ask)
+        except BudgetSpentError as error:
+            step = partial(search.throw, error)
+        else:
+            step = partial(search.send, answer)

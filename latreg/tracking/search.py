@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 # One row per source: its images, class and answer by name, then these fields of its record, what the gates measured,
 # and its queries.
-IMAGES = ("source", "last_correct", "first_wrong")
+IMAGES = ("source", "last_correct", "first_wrong", "most_severe")
 NAMES = ("class", "answer")
 # fmt: off
 COLUMNS = (
     "label", "z_seed", "source_psi", "stratum", "accepted", "rejected_because", "source_confidence", "source_margin",
     "flipped", "valid_fault", "predicted", "rival", "partner_z_seed", "layers", "psi_first", "alpha_first", "bracket",
-    "last_margin", "first_margin",
+    "last_margin", "first_margin", "robust_fault", "stability", "severe_margin", "severe_stability",
 )
 # fmt: on
 FIRST_TABLE = 25  # sources; the next one comes with four times as many, as each holds all rows
@@ -115,7 +115,7 @@ class Tracker:
         for name, value in _values(record).items():
             self._values[name].append(value)
         counts = {name: getattr(record, name) for name in ("queries", "accepted", "flipped")}
-        counts |= {"sources": 1, "valid_faults": record.valid_fault}
+        counts |= {"sources": 1, "valid_faults": record.valid_fault, "robust_faults": record.robust_fault}
         counts |= {flag: record.measured.get(flag) for flag in self._flags}
         # None where there is no model to say so: then it is not counted
         self._totals.update({name: int(count) for name, count in counts.items() if count is not None})
@@ -171,12 +171,12 @@ class _Rows:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._heap: list[tuple[tuple[bool, bool, bool], int, BoundaryRecord]] = []
+        self._heap: list[tuple[tuple[bool, bool, bool, bool], int, BoundaryRecord]] = []
         self._seen = 0
 
     def add(self, record: BoundaryRecord) -> None:
         self._seen += 1
-        rank = (record.valid_fault, record.flipped, record.accepted)
+        rank = (record.robust_fault is True, record.valid_fault, record.flipped, record.accepted)
         heapq.heappush(self._heap, (rank, -self._seen, record))  # the count decides ties, and keeps the earlier one
         if len(self._heap) > self._limit:
             heapq.heappop(self._heap)
@@ -212,7 +212,7 @@ def _images(record: BoundaryRecord) -> list[Any]:
 
     from latreg.runs.strips import enlarged
 
-    images = (record.source_image, record.last_image, record.first_image)
+    images = (record.source_image, record.last_image, record.first_image, record.severe_image)
     return [None if image is None else wandb.Image(enlarged(image)) for image in images]
 
 

@@ -42,12 +42,16 @@ def record(channels=1, **values):
         stopped_by_budget=False,
         flipped=False,
         valid_fault=False,
+        robust_fault=False,
+        walk_queries=0,
+        stability_queries=0,
+        appraisals=0,
     )
     return change(plain, **values)
 
 
 def pair(channels=1, **values):
-    """A source with a boundary pair that is a valid fault, with the given fields changed."""
+    """A source with a boundary pair that is a valid fault, and a robust one if valid, with the given fields changed."""
     measured = {"ssim": 0.99, "l2_rel": 0.1, "judge_votes": 3, "screened": True, "label_kept": True}
     found = record(
         channels,
@@ -69,8 +73,29 @@ def pair(channels=1, **values):
         last_image=image(1, channels),
         first_image=image(2, channels),
         measured=dict.fromkeys(MEASURED) | measured,
+        robust_fault=values.get("valid_fault", True),
+        stability=0.5,
+        stability_queries=10,
+        appraisals=1,
     )
     return change(found, **values)
+
+
+def severe(channels=1, **values):
+    """A source with a robust fault behind its boundary, with the given fields changed."""
+    behind = {
+        "severe_psi": 0.7,
+        "severe_alpha": 0.3,
+        "severe_margin": -0.4,
+        "severe_predicted": 4,
+        "severe_probabilities": [0.02, 0.28, 0.68],
+        "severe_stability": 1.0,
+        "severe_image": image(3, channels),
+        "severe_measured": dict.fromkeys(MEASURED) | {"ssim": 0.9, "screened": False, "label_kept": True},
+        "walk_queries": 6,
+        "stability_queries": 20,
+    }
+    return pair(channels, **behind | values)
 
 
 def change(found, **values):

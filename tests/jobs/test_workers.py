@@ -61,7 +61,7 @@ def toy_parts(setup):
     renderer = Renderer(GENERATOR, "global", None, setup.chunk)
     limits = Limits(setup.budget, 40, setup.concurrency)
     strategy = STRATEGIES[setup.strategy]
-    engine = Engine(renderer, sut, ScriptedAppraiser(), Fixed(1.0), BaselineGate(), strategy, limits)
+    engine = Engine(renderer, sut, ScriptedAppraiser(), Fixed(1.0), BaselineGate(), strategy, limits, severity_steps=3)
     return Parts(GENERATOR, sut, SimpleNamespace(id="judge"), None, renderer, engine, ScriptedAppraiser.columns)
 
 
@@ -79,7 +79,8 @@ def toy_config(setup):
     )
     truncation = SimpleNamespace(mode="none", center="global", cutoff=None)
     names = {"dataset": SimpleNamespace(name="toy"), "strategy": SimpleNamespace(name=setup.strategy)}
-    return SimpleNamespace(run_seed=0, search=search, truncation=truncation, **names)
+    validity = SimpleNamespace(stability=True)
+    return SimpleNamespace(run_seed=0, search=search, truncation=truncation, validity=validity, **names)
 
 
 def search(run_dir, setup, stop_after=None):
@@ -93,7 +94,7 @@ def search(run_dir, setup, stop_after=None):
         if count == stop_after:
             searched.close()
             return None
-    return read_in_order(run_dir, sources, len(saved) + count)
+    return list(records.with_pairs(run_dir, read_in_order(run_dir, sources, len(saved) + count)))
 
 
 @cache

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord
+from latreg.interfaces import BoundaryRecord, ReportedPair
 from latreg.runs import records
 from latreg.runs.records import VERSION, next_index, part_paths, read_records, recover_records, write_part
-from tests.helpers.example_records import MEASURED, image, pair, record
+from tests.helpers.example_records import MEASURED, image, pair, record, severe
 
 SCHEMA = records.schema_of(MEASURED)
 
@@ -35,13 +35,14 @@ def test_round_trip_is_exact(tmp_path, channels):
         record(channels, accepted=False, rejected_because="margin", cutoff=0),
         pair(channels, first_probabilities=[], l2_rel=float("inf")),
         pair(channels, lpips=0.1, vae_error=0.2, in_distribution=False),
+        severe(channels),
     ]
     write_part(tmp_path, 0, written[:2], MEASURED)
     write_part(tmp_path, 1, [], MEASURED)
     write_part(tmp_path, 2, written[2:], MEASURED)
     assert [path.name for path in part_paths(tmp_path)] == [f"part-0000{k}.parquet" for k in range(3)]
     read = list(read_records(tmp_path))
-    assert len(read) == 3
+    assert len(read) == 4
     for a, b in zip(written, read, strict=True):
         assert_equal(a, b)
     read[0].source_image[0, 0, 0] = 1  # what is read may be written to
@@ -56,8 +57,8 @@ def test_numpy_scalars_are_stored_as_plain_ones(tmp_path):
 
 def test_types_come_from_the_dataclass_and_not_from_the_rows(tmp_path):
     schema = pq.read_schema(write_part(tmp_path, 0, [record()], MEASURED))
-    fields = [field.name for field in dataclasses.fields(BoundaryRecord) if field.name != "measured"]
-    assert schema.names == [*fields, *MEASURED]
+    fields = [field.name for field in dataclasses.fields(BoundaryRecord)][:-3]
+    assert schema.names == [*fields, *MEASURED, *(f"severe_{name}" for name in MEASURED)]
     assert schema.field("first_image").type == schema.field("source_image").type
     assert schema.field("layers").type == pa.list_(pa.int64())
     assert schema.field("in_distribution").type == pa.bool_()
@@ -137,6 +138,60 @@ def test_unknown_versions_are_refused(tmp_path, schema, got):
     pq.write_table(pa.Table.from_pylist([], schema=schema), path)
     with pytest.raises(LatregError, match=got):
         list(read_records(tmp_path))
+
+
+def test_parts_that_are_older_than_strength_are_read_without_it(tmp_path):
+    rows = [record(z_seed=1), pair(z_seed=2)]
+    path = write_part(tmp_path, 0, rows, MEASURED)
+    write_part(tmp_path, 1, [severe(z_seed=3)], MEASURED)
+    old = records.schema_of(MEASURED, version=2)
+    pq.write_table(pq.read_table(path).select(old.names).cast(old), path)
+    first, second, third = read_records(tmp_path)
+    unknown = {"robust_fault": None, "stability": None}
+    unknown |= dict.fromkeys(("walk_queries", "stability_queries", "appraisals"))
+    assert_equal(first, dataclasses.replace(rows[0], **unknown))
+    assert_equal(second, dataclasses.replace(rows[1], **unknown))
+    assert third.robust_fault is True
+    table = records.read_columns(tmp_path, ["z_seed", "robust_fault", "severe_ssim"])
+    assert table.to_pydict() == {
+        "z_seed": [1, 2, 3],
+        "robust_fault": [None, None, True],
+        "severe_ssim": [None, None, 0.9],
+    }
+
+
+def reported(**values):
+    """A pair of a source; its fields have plain values unless others are given."""
+    kinds = {
+        "label": 1,
+        "z_seed": 5,
+        "kept": True,
+        "valid": True,
+        "layers": [3, 4],
+        "measured": dict.fromkeys(MEASURED),
+    }
+    fields = {field.name: 0 for field in dataclasses.fields(ReportedPair)}
+    return ReportedPair(**fields | kinds | values)
+
+
+def test_all_pairs_that_were_reported_stand_in_a_table_of_their_own(tmp_path):
+    found = [reported(number=0, kept=False, alpha_last=0.25, severe_margin=None), reported(number=1, layers=None)]
+    other = reported(z_seed=6, measured=dict.fromkeys(MEASURED) | {"ssim": 0.5})
+    write_part(tmp_path, 0, [pair(z_seed=5, pairs=found), record(z_seed=9)], MEASURED)
+    aside = write_part(tmp_path, 1, [pair(z_seed=6, pairs=[other])], MEASURED)
+    assert [list(row.pairs) for row in records.with_pairs(tmp_path, read_records(tmp_path))] == [found, [], [other]]
+    data = datasets.load_dataset(str(tmp_path / "pairs"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert (data.num_rows, data["layers"][:2]) == (3, [[3, 4], None])
+    aside.unlink()  # its sources will be searched again
+    assert [list(row.pairs) for row in records.with_pairs(tmp_path, read_records(tmp_path))] == [found, []]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a parquet file " * 500])
+def test_damaged_pairs_are_named(tmp_path, content):
+    write_part(tmp_path, 0, [pair(pairs=[reported()])], MEASURED)
+    (tmp_path / "pairs" / "part-00000.parquet").write_bytes(content)
+    with pytest.raises(LatregError, match=r"expected the pairs of a search in .*part-00000\.parquet"):
+        records.with_pairs(tmp_path, [])
 
 
 def test_a_run_without_parts(tmp_path):

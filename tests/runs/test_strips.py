@@ -3,16 +3,16 @@ import pytest
 from PIL import Image
 
 from latreg.runs.strips import GAIN, SCALE, caption, examples_image, strip
-from tests.helpers.example_records import pair, record
+from tests.helpers.example_records import pair, record, severe
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_strip_shows_the_images_side_by_side(channels):
-    shown = pair(channels)
+    shown = severe(channels)
     tiles = strip(shown)
     assert tiles.dtype == np.uint8
-    assert tiles.shape == (96, 4 * 96 + 3 * 4, 3)
-    for column, image in enumerate((shown.source_image, shown.last_image, shown.first_image)):
+    assert tiles.shape == (96, 5 * 96 + 4 * 4, 3)
+    for column, image in enumerate((shown.source_image, shown.last_image, shown.first_image, shown.severe_image)):
         tile = tiles[::SCALE, column * 100 : column * 100 + 96 : SCALE].transpose(2, 0, 1)
         np.testing.assert_array_equal(tile, np.broadcast_to(image, tile.shape))
 
@@ -24,6 +24,7 @@ def test_strip_shows_the_images_side_by_side(channels):
 def test_difference_is_signed_amplified_and_gray_at_zero(before, after, shown):
     a, b = (np.full((1, 32, 32), level, dtype=np.uint8) for level in (before, after))
     assert (strip(record(source_image=a, first_image=b))[:, -96:] == shown).all()
+    assert (strip(record(source_image=a, first_image=a, severe_image=b))[:, -96:] == shown).all()
 
 
 def test_missing_images_are_white():
@@ -32,11 +33,17 @@ def test_missing_images_are_white():
 
 
 def test_caption():
-    assert caption(pair()) == ["1 -> 2   valid", "p(1) 0.97 0.53 0.39", "psi 0.70   alpha 0.26", "layers 3,4"]
+    assert caption(severe())[:2] == ["1 -> 2   robust", "p(1) 0.97 0.53 0.39 0.28"]
+    assert caption(pair(robust_fault=None)) == [
+        "1 -> 2   valid",
+        "p(1) 0.97 0.53 0.39",
+        "psi 0.70   alpha 0.26",
+        "layers 3,4",
+    ]
     assert caption(pair(valid_fault=False, label_kept=False))[0] == "1 -> 2   label lost"
     assert caption(pair(valid_fault=False))[0] == "1 -> 2   not valid"
     names = ("airplane", "automobile", "bird")
-    assert caption(pair(), names)[:2] == ["automobile -> bird   valid", "p(automobile) 0.97 0.53 0.39"]
+    assert caption(pair(), names)[:2] == ["automobile -> bird   robust", "p(automobile) 0.97 0.53 0.39"]
 
 
 def test_caption_of_a_misclassified_source():

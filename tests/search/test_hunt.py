@@ -2,36 +2,19 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
 
 from latreg.config import SearchConfig
-from latreg.data.images import to_unit
 from latreg.interfaces import BoundaryPair, Proposal
 from latreg.jobs.assembly import make_gate
 from latreg.search.criteria import BaselineGate
 from latreg.search.mixing import Mixing
 from latreg.search.protocol import query_one, report
 from latreg.search.truncation import Salvage
-from tests.helpers.toy_search import SOURCES, make_engine, outcome
-from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
+from tests.helpers.toy_search import SOURCES, BiasedJudge, make_engine, outcome
+from tests.helpers.toys import ScriptedAppraiser
 
 ALL_LAYERS = Mixing((tuple(range(8)),), 1, 1, False, 10, "valid", run_seed=0)
-
-
-class BiasedJudge(ScriptedAppraiser):
-    """A linear judge that is fonder of some classes than the SUT is, so its boundaries lie elsewhere."""
-
-    def __init__(self, fondness=(3.0, 0.0, -3.0)):
-        super().__init__()
-        self.sut = LinearSUT(LinearGenerator())
-        self.sut.bias = self.sut.bias + torch.tensor(fondness)
-
-    def __call__(self, pairs):
-        images = to_unit(torch.from_numpy(np.stack([pair.candidate.image for pair in pairs])))
-        kept = [int(p.argmax()) == pair.source.label for p, pair in zip(self.sut(images), pairs, strict=True)]
-        return [replace(v, valid=k) for v, k in zip(super().__call__(pairs), kept, strict=True)]
 
 
 def searches(strategy, appraiser=None, sources=SOURCES, **kwargs):
