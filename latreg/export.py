@@ -17,13 +17,12 @@ import numpy as np
 
 from latreg.config import ClassifierConfig, Config, OwnClassifierConfig
 from latreg.errors import LatregError
-from latreg.interfaces import ROBUST_MARGIN
+from latreg.interfaces import NOISE_DRAWS, ROBUST_MARGIN
 from latreg.runs.faults import KINDS, ROBUST, VALID, Fault, is_kind, read_faults
 from latreg.runs.files import check_empty, writing
 from latreg.runs.folder import read_status
 from latreg.runs.records import encode_png
 from latreg.runs.saved_config import load_run_config
-from latreg.search.stability import DRAWS
 from latreg.zoo.weights import name_of
 
 COLUMNS = ("z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "robust_fault")
@@ -140,7 +139,7 @@ def folder_names(class_names: Sequence[str]) -> list[str]:
 
 # ---- card
 
-MEANING = f"wrong by a margin of at least {ROBUST_MARGIN}, or in each of {DRAWS} draws of noise of one gray level"
+MEANING = f"wrong by a margin of at least {ROBUST_MARGIN}, or in each of {NOISE_DRAWS} draws of noise of one gray level"
 SHOWN = {
     "robust": "Each image is the most severe valid one that the search found behind the boundary.",
     "valid": "Each image is the first wrong one on the boundary, where the margin is nearly 0.",

@@ -162,7 +162,8 @@ class Judged:
     verdict: Verdict
 
 
-ROBUST_MARGIN = 0.1  # by which a robust fault is wrong at least, unless it is stable
+ROBUST_MARGIN = 0.1  # by which a robust fault is wrong at least ..
+NOISE_DRAWS = 10  # .. unless the SUT stays wrong in all of so many draws of noise
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,8 +99,11 @@ def test_a_run_says_what_it_found(run):
 
 
 def test_faults_are_what_the_classifier_saw(run):
-    faults, flips = run.faults(), run.faults("flipped")
-    assert len(faults) == run.metrics["valid_faults"] <= len(flips) == run.metrics["flipped"]
+    robust, valid, flips = run.faults(), run.faults("valid"), run.faults("flipped")
+    counts = [run.metrics[name] for name in ("robust_faults", "valid_faults", "flipped")]
+    assert [len(robust), len(valid), len(flips)] == counts == sorted(counts)
+    with pytest.raises(latreg.LatregError, match="kind must be robust, valid or flipped, got 'all'"):
+        run.faults("all")
     assert len(flips) > 0
     assert (flips.images.dtype, flips.images.shape[1:]) == (np.uint8, (1, 32, 32))
     answers = latreg.load_classifier("mnist", device="cpu")(flips.images)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latreg.interfaces import NOISE_DRAWS as DRAWS
 from latreg.interfaces import Source
 from latreg.search.engine import SourceSearch
 
-DRAWS = 10  # of noise, for each image
 LEVELS = 1  # of 256, by which a pixel may change
 
 Measure = Callable[[Sequence[np.ndarray], Source], list[np.ndarray]]  # images (C, H, W) uint8 => probabilities (K,)

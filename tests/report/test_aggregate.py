@@ -58,6 +58,34 @@ def test_what_only_the_run_could_measure_is_carried_over(tmp_path):
     assert not any(name.endswith("_ci95") for name in rows["all"])
 
 
+def test_robust_faults_are_counted_where_each_valid_one_was_tried(tmp_path):
+    rows = with_faults(20, 4, 1)
+    rows[0] = change(rows[0], robust_fault=False, stability=0.1, severe_margin=-0.05)
+    rows[1] = change(rows[1], severe_margin=-0.25, walk_queries=6)
+    make_run(tmp_path / "a", rows)
+    row, expected = cells(tmp_path)["all"], run_metrics(rows, FLAGS)
+    assert (row["robust_faults"], row["robust_rate"]) == (3, 0.15)
+    assert (row["sources_per_robust_fault"], row["queries_per_robust_fault"]) == (pytest.approx(20 / 3), 200 / 3)
+    assert (row["stability_median"], row["severe_margin_median"]) == (0.5, -0.15)
+    assert (row["walk_queries"], row["stability_queries"], row["appraisals"]) == (6, 50, 5)
+    shared = ("robust_faults", "sources_per_robust_fault", "queries_per_robust_fault", "stability_median")
+    assert [row[name] for name in shared] == [expected[name] for name in shared]
+    assert expected["robust_rate_per_source"] == 0.15
+
+
+@pytest.mark.parametrize("unknown", ["all", "one valid fault"])
+def test_what_was_not_tried_is_not_called_robust(tmp_path, unknown):
+    rows = with_faults(20, 4, 1)
+    rows = [replace(r, robust_fault=None) if unknown == "all" or i == 0 else r for i, r in enumerate(rows)]
+    make_run(tmp_path / "a", rows)
+    row, expected = cells(tmp_path)["all"], run_metrics(rows, FLAGS)
+    for name in ("robust_faults", "sources_per_robust_fault", "queries_per_robust_fault"):
+        assert row[name] is expected[name] is None
+    assert row["robust_rate"] is None
+    assert row["valid_faults"] == 4
+    assert read(tmp_path).notes == ["In 1 cells of mnist it was not measured which faults are robust."]
+
+
 def test_strata_add_up(tmp_path):
     make_run(tmp_path / "a", with_faults(21, 5))
     rows = cells(tmp_path)

@@ -67,6 +67,16 @@ def test_an_older_run_of_run_seed_0_goes_on_as_it_is(tmp_path):
     RunFolder(run).begin(config())
 
 
+def test_a_run_from_before_the_walk_had_none(tmp_path):
+    run = finished(tmp_path / "run", config("search.severity_steps=0", "validity.stability=false"))
+    make_older(run, "search.severity_steps", "validity.stability")
+    cfg = load_run_config(run)
+    assert (cfg.search.severity_steps, cfg.validity.stability) == (0, False)
+    with pytest.raises(ResumeRefusedError, match=r"but search\.severity_steps was 0 and is now 6$"):
+        RunFolder(run).begin(config())
+    RunFolder(run).begin(config("search.severity_steps=0", "validity.stability=false"))
+
+
 @pytest.mark.parametrize("stage", STAGES_THAT_GO_ON)
 def test_a_key_that_is_newer_than_the_run_had_its_default(tmp_path, stage):
     run = finished(tmp_path / "run", config(f"stage={stage}"))

@@ -59,8 +59,10 @@ def test_every_row_of_the_table_arrives(run_dir, account):
     table = json.loads(account.files[f"run-{name}-boundary/boundary.table.json"])
     assert table["columns"] == [*IMAGES, *NAMES, *columns]
     assert len(table["data"]) == len(records)
-    for (source, last, first, named, answer, *cells), record in zip(table["data"], records, strict=True):
-        for picture, image in ((source, record.source_image), (last, record.last_image), (first, record.first_image)):
+    for row, record in zip(table["data"], records, strict=True):
+        named, answer, *cells = row[len(IMAGES) :]
+        images = (record.source_image, record.last_image, record.first_image, record.severe_image)
+        for picture, image in zip(row, images, strict=False):
             assert (picture is None) == (image is None)
             if picture is not None:
                 uploaded = Image.open(io.BytesIO(account.files[f"run-{name}-boundary/{picture['path']}"]))

@@ -110,7 +110,10 @@ def test_an_offline_run_holds_curves_table_summary_and_records(tmp_path: Path, c
     assert [row["predicted"] for row in rows] == [None, 5]
     assert rows[1]["layers"] == "3,4"
     assert [(row["class"], row["answer"]) for row in rows] == [("digit 3", None), ("digit 3", "digit 5")]
-    assert [[row[name] is not None for name in IMAGES] for row in rows] == [[True, False, False], [True, True, True]]
+    assert [[row[name] is not None for name in IMAGES] for row in rows] == [
+        [True, False, False, False],
+        [True, True, True, False],
+    ]
     images = [f for f in artifacts["run_table"]["manifest"]["contents"] if f["path"].endswith(".png")]
     assert len(images) == 3  # both rows have the same source
     assert all(Path(image["local_path"]).is_relative_to(tmp_path / "run") for image in images)
