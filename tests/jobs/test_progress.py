@@ -22,7 +22,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(caplog, monkeypatch):
         shown.advance(pair(z_seed=1, queries=117))
         shown.advance(record(z_seed=2, queries=1))
     assert [one.getMessage() for one in caplog.records] == [
-        "3 of 5 sources, 1 of 1 flips valid, 2 queries/s, 61 s left"
+        "3 of 5 sources, 1 flips, 1 valid, 1 robust, 2 queries/s, 61 s left"
     ]
 
 
