@@ -21,6 +21,8 @@ COMMANDS = {
     "merge": Command("merge", "join the shards of a search"),
     "export": Command("export", "write the faults of a run with their labels, for use elsewhere"),
     "retest": Command("retest", "show the faults of a run to another classifier, with an exit code for CI"),
+    "annotate": Command("annotate", "let people name the faults of runs on a page in the browser"),
+    "agreement": Command("agreement", "what people said of a study, beside the judge"),
     "report": Command("report.__main__", "compare runs on one page, with intervals, tests and pictures"),
     "dashboard": Command("dashboard.__main__", "create a workspace in Weights & Biases that compares runs"),
     "import-generator": Command("import_generator", "convert a StyleGAN2 pickle into a weights file"),

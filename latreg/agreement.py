@@ -1,0 +1,76 @@
+"""What people said of a study: python -m latreg.agreement study/. Writes agreement.json into the folder."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from latreg.annotation.agreement import agreement
+from latreg.annotation.answers import read_all
+from latreg.annotation.study import read_study
+from latreg.errors import LatregError
+from latreg.measures.tables import aligned, percent
+from latreg.runs.files import replacing
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m latreg.agreement", description=__doc__)
+    parser.add_argument("study", type=Path, help="folder that latreg.annotate made")
+    options = parser.parse_args(arguments)
+    try:
+        found = agreement(read_study(options.study), read_all(options.study))
+        with replacing(options.study / "agreement.json") as file:
+            file.write(json.dumps(found, indent=2).encode())
+    except LatregError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(as_text(found))
+    return 0
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The numbers as tables."""
+    people = [["annotator", "pictures", "real, named right", "plausible"]]
+    people += [
+        [name, str(of["pictures"]), f"{of['real_named_right']} of {of['real']}", str(of["plausible"])]
+        for name, of in found["annotators"].items()
+    ]
+    cells = [["faults of", "seen", "valid to people", "share"]]
+    cells += [[name, str(of["faults"]), str(of["valid"]), _share(of)] for name, of in found["cells"].items()]
+    pairs = [["annotators", "pictures in common", "kappa, class", "kappa, validity"]]
+    pairs += [
+        [" and ".join(of["annotators"]), str(of["pictures"]), _number(of["kappa_class"]), _number(of["kappa_valid"])]
+        for of in found["pairs"]
+    ]
+    alpha, judge, sut = found["krippendorff_alpha"], found["judge"], found["sut"]
+    lines = [
+        f"Krippendorff's alpha: {_number(alpha['class'])} about the class, {_number(alpha['valid'])} about validity.",
+        f"Of {judge['flips']} flips, the judge's precision is {_percent(judge['precision'])} and its recall "
+        f"{_percent(judge['recall'])}, with people as the truth.",
+        f"Of {sut['answers']} answers to faults, {sut['class']} give the class, {sut['sut']} the answer of the SUT, "
+        f"{sut['none']} none.",
+    ]
+    tables = [aligned(people), aligned(cells), *([aligned(pairs)] if found["pairs"] else [])]
+    return "\n\n".join([*tables, "\n".join(lines)])
+
+
+def _share(of: dict[str, Any]) -> str:
+    if of["share"] is None:
+        return "-"
+    low, high = of["share_ci95"]
+    return f"{percent(of['share'])} ({percent(low).removesuffix(' %')} to {percent(high)})"
+
+
+def _percent(share: float | None) -> str:
+    return "not measured" if share is None else percent(share)
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
