@@ -83,11 +83,13 @@ def _annotator(items: Mapping[str, Item], given: Mapping[str, Answer]) -> dict[s
 
 
 def _cells(items: Mapping[str, Item], verdicts: Mapping[str, bool]) -> dict[str, Any]:
-    """Faults of each cell, and all together."""
-    faults: dict[str, list[bool]] = {"all": []}
+    """Faults of each cell; all together, and the robust ones."""
+    faults: dict[str, list[bool]] = {"all": [], "robust": []}
     for id, valid in verdicts.items():
         if items[id].kind == FAULT:
             faults["all"].append(valid)
+            if items[id].robust:
+                faults["robust"].append(valid)
             faults.setdefault(items[id].cell or "", []).append(valid)
     return {cell: _validity(sum(of), len(of)) for cell, of in faults.items()}
 
@@ -131,7 +133,7 @@ def _kappa(first: Mapping[str, int], second: Mapping[str, int]) -> float | None:
 
     shared = sorted(first.keys() & second.keys())
     pairs = torch.tensor([[first[id], second[id]] for id in shared], dtype=torch.long).reshape(-1, 2)
-    if len(pairs) < 2 or len(pairs.unique()) < 2:
+    if len(pairs) < 2 or len(torch.unique(pairs)) < 2:
         return None
     return float(multiclass_cohen_kappa(pairs[:, 0], pairs[:, 1], num_classes=int(pairs.max()) + 1))
 

@@ -17,11 +17,10 @@ import numpy as np
 from latreg.config import Config
 from latreg.data.images import load_probe
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord
 from latreg.json_files import checked, read_json
 from latreg.names import check_name
 from latreg.runs.cell import Cell
-from latreg.runs.faults import read_fitting
+from latreg.runs.faults import FLIPPED, ROBUST, VALID, fault_of, read_fitting
 from latreg.runs.files import check_empty, replacing, writing
 from latreg.runs.folder import read_config
 from latreg.runs.records import encode_png
@@ -41,7 +40,7 @@ class Item:
     kind: str  # one of SHARES
     label: int  # the class that it was made for, or has
     predicted: int | None = None  # the answer of the SUT, where it is wrong
-    valid: bool | None = None  # whether it passes the gates of its run, None for what is no flip
+    robust: bool | None = None  # of a fault, None = not measured
     cell: str | None = None  # of the report: mixing, psi 0.7, global center
     run: str | None = None  # folder of its run
 
@@ -65,6 +64,7 @@ class Study:
 def make_study(run_dirs: Sequence[Path], folder: Path, size: int, seed: int) -> Study:
     """Draw the pictures of a study from runs, and write them into a new folder.
 
+    A robust fault is shown by its most severe image, another valid one by its first wrong image.
     Faults and the rest come from all runs and classes alike, as far as these have them. Where there are too few of a
     kind, the study is smaller.
 
@@ -88,7 +88,8 @@ def make_study(run_dirs: Sequence[Path], folder: Path, size: int, seed: int) -> 
     if not found[FAULT]:
         raise LatregError(f"expected valid faults in {', '.join(map(str, run_dirs))}, got none")
     chosen = [one for kind, share in SHARES.items() for one in _spread(found[kind], round(share * size), rng)]
-    items, pictures = [], []
+    items: list[Item] = []
+    pictures: list[bytes] = []
     for number in rng.permutation(len(chosen)):
         item, image = chosen[number]
         items.append(Item(**(asdict(item) | {"id": f"{len(items):04d}"})))
@@ -137,17 +138,14 @@ def _candidates(run_dir: Path, cfg: Config) -> dict[str, list[tuple[Item, np.nda
         if record.accepted:
             item = Item("", SOURCE, record.label, cell=cell, run=str(run_dir))
             found[SOURCE].append((item, record.source_image))
-        kind = _kind_of_flip(record)
-        if kind and record.first_image is not None:
-            item = Item("", kind, record.label, record.predicted, record.valid_fault, cell, str(run_dir))
-            found[kind].append((item, record.first_image))
+        fault = fault_of(record, ROBUST) or fault_of(record, VALID)
+        if fault is not None:
+            item = Item("", FAULT, record.label, fault.predicted, record.robust_fault, cell, str(run_dir))
+            found[FAULT].append((item, fault.image))
+        elif record.measured.get("label_kept") is False and (flip := fault_of(record, FLIPPED)):
+            item = Item("", LOST, record.label, flip.predicted, None, cell, str(run_dir))
+            found[LOST].append((item, flip.image))
     return found
-
-
-def _kind_of_flip(record: BoundaryRecord) -> str | None:
-    if record.valid_fault:
-        return FAULT
-    return LOST if record.flipped and record.measured.get("label_kept") is False else None
 
 
 def _real_images(cfg: Config) -> list[tuple[Item, np.ndarray]]:

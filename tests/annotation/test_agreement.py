@@ -8,9 +8,9 @@ from latreg.annotation.study import FAULT, LOST, REAL, Item, Study
 
 ITEMS = [
     Item("0", FAULT, 1, 2, True, "mixing, psi 0.7, class center"),
-    Item("1", FAULT, 3, 4, True, "mixing, psi 0.7, class center"),
-    Item("2", FAULT, 5, 6, True, "random, no truncation, global center"),
-    Item("3", LOST, 7, 8, False, "random, no truncation, global center"),
+    Item("1", FAULT, 3, 4, False, "mixing, psi 0.7, class center"),
+    Item("2", FAULT, 5, 6, None, "random, no truncation, global center"),
+    Item("3", LOST, 7, 8, None, "random, no truncation, global center"),
     Item("4", REAL, 9),
 ]
 STUDY = Study("mnist", [str(n) for n in range(10)], 0, ITEMS)
@@ -26,6 +26,7 @@ def test_numbers_by_hand():
     # One of two is not more than half.
     assert cells == {
         "all": (3, 1),
+        "robust": (1, 1),
         "mixing, psi 0.7, class center": (2, 1),
         "random, no truncation, global center": (1, 0),
     }

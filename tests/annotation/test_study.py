@@ -16,7 +16,7 @@ def test_a_study_holds_faults_and_what_they_stand_among(folder):
     faults = Counter(item.label for item in study.items if item.kind == FAULT)
     assert set(faults.values()) == {2}, "of each class alike"
     assert all(image_path(folder, item.id).read_bytes().startswith(b"\x89PNG") for item in study.items)
-    assert {item.valid for item in study.items if item.kind == LOST} == {False}
+    assert {item.robust for item in study.items if item.kind != FAULT} == {None}
 
 
 def test_each_annotator_has_an_order_that_stays(folder):
