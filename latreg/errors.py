@@ -4,7 +4,19 @@ import re
 
 
 class LatregError(ValueError):
-    """Its message is one sentence: what was expected, what came, and what is allowed."""
+    """Its message is one sentence: what was expected, what came, and what is allowed.
+
+    It is on one line and can be printed, whatever another library or a file has put into it.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_on_one_line(str(message)))
+
+
+def _on_one_line(text: str) -> str:
+    """The text without escape codes, with what cannot be printed as \\x0e."""
+    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
 
 
 class ResumeRefusedError(LatregError):
@@ -32,7 +44,6 @@ def reason(error: BaseException) -> str:
 
     The type stands before it where the message does not speak for itself.
     """
-    text = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", str(error)).split())
-    sentences = re.split(r"(?<=[.!?;])\s+", text)
+    sentences = re.split(r"(?<=[.!?;])\s+", _on_one_line(str(error)))
     kept = " ".join(one for one in sentences if not any(word in one for word in ADVICE))
     return f"{type(error).__name__}: {kept}" if kept else type(error).__name__

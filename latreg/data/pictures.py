@@ -146,6 +146,7 @@ def _from_folders(root: Path, choice: Choice) -> dict[str, Pictures]:
 def _from_hub(source: str, choice: Choice) -> dict[str, Pictures]:
     import datasets  # slow to import, and not needed once the cache is there
 
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what fails is raised, too
     try:
         loaded = datasets.load_dataset(source, name=choice.subset)
     except Exception as error:  # the library raises a dozen types for "not there"

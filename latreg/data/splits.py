@@ -1,9 +1,12 @@
 """Real images: decoded once to uint8, split the same way everywhere."""
 
 import hashlib
+import io
+import logging
 import math
 import os
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +19,10 @@ from latreg.config import DatasetConfig
 from latreg.data.folders import AS_FOUND, Choice
 from latreg.data.images import ImageSet, pad_to
 from latreg.data.pictures import decode, find_pictures
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 from latreg.surroundings import cache_folder
+
+log = logging.getLogger(__name__)
 
 MIN_RESOLUTION = 32
 FOUND_IN_IMAGES = {"channels", "resolution", "validation_size", "class_names"}
@@ -146,34 +151,47 @@ class _Decoded:
 
 def _load(source: str, split: str, choice: Choice) -> _Decoded:
     """One split as it is, through the cache."""
-    with np.load(_cached(source, split, choice)) as arrays:
-        data = ImageSet(torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]))
-        return _Decoded(data, arrays["class_names"].tolist(), str(arrays["mixed"]))
+    images, labels, class_names, mixed = _arrays(source, split, choice, ("images", "labels", "class_names", "mixed"))
+    data = ImageSet(torch.from_numpy(images), torch.from_numpy(labels))
+    return _Decoded(data, class_names.tolist(), str(mixed))
 
 
 def _load_class_names(source: str, split: str, choice: Choice) -> list[str]:
     """Those of one split, without its images."""
-    with np.load(_cached(source, split, choice)) as arrays:
-        return [str(name) for name in arrays["class_names"]]
+    (class_names,) = _arrays(source, split, choice, ["class_names"])
+    return [str(name) for name in class_names]
 
 
-def _cached(source: str, split: str, choice: Choice) -> Path:
-    """The cache's file of one split, which is made where it is not there."""
+def _arrays(source: str, split: str, choice: Choice, names: Sequence[str]) -> list[np.ndarray]:
+    """Arrays from the cache's file of one split, which is made where it is not there or damaged."""
     cache = cache_folder() / f"{_cache_key(source, split, choice)}.npz"
-    if not cache.is_file():
-        pictures = find_pictures(source, split, choice)
-        images, mixed = decode(pictures, source)
+    if cache.is_file():
         try:
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
-                np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
-            os.replace(file.name, cache)
-        except OSError as error:
-            raise LatregError(
-                "LATREG_CACHE must name a folder that can be written, with free space, but of "
-                f"{cache.parent} it is said: {error.strerror}"
-            ) from error
-    return cache
+            return _read(cache, names)
+        except Exception as error:  # a dozen types: of numpy, of zip files, of what is compressed in them
+            log.warning("%s is damaged, so the images of %s are decoded again: %s", cache, source, reason(error))
+    _make(cache, source, split, choice)
+    return _read(cache, names)
+
+
+def _read(cache: Path, names: Sequence[str]) -> list[np.ndarray]:
+    with zipfile.ZipFile(cache) as archive:  # which checks the sum of all bytes, as np.load does not
+        return [np.load(io.BytesIO(archive.read(f"{name}.npy"))) for name in names]
+
+
+def _make(cache: Path, source: str, split: str, choice: Choice) -> None:
+    pictures = find_pictures(source, split, choice)
+    images, mixed = decode(pictures, source)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache.parent, suffix=".npz", delete=False) as file:
+            np.savez(file, images=images, labels=pictures.labels, class_names=pictures.class_names, mixed=mixed)
+        os.replace(file.name, cache)
+    except OSError as error:
+        raise LatregError(
+            "LATREG_CACHE must name a folder that can be written, with free space, but of "
+            f"{cache.parent} it is said: {error.strerror}"
+        ) from error
 
 
 def _cache_key(source: str, split: str, choice: Choice) -> str:

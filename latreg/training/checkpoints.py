@@ -1,13 +1,12 @@
 """Checkpoints of trainings, read with care."""
 
-import pickle
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import nn
 
-from latreg.errors import LatregError
+from latreg.errors import LatregError, reason
 
 NEEDED = ("state_dict", "hyper_parameters", "optimizer_states")
 
@@ -23,9 +22,8 @@ def read_checkpoint(path: Path, *also: str) -> dict[str, Any]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise LatregError(f"expected a whole checkpoint in {path}, but {reason}") from error
+    except Exception as error:  # a dozen types, AssertionError and KeyError among them
+        raise LatregError(f"expected a whole checkpoint in {path}, but it cannot be read: {reason(error)}") from error
     lacking = [name for name in (*NEEDED, *also) if not isinstance(content, dict) or name not in content]
     if lacking:
         raise LatregError(f"expected the checkpoint of such a training in {path}, but it has no {lacking[0]}")

@@ -1,5 +1,8 @@
 """Programs of torch.export."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,14 +28,16 @@ def load_export(config: ExportClassifierConfig, dataset: DatasetConfig, device: 
             weights that are not finite.
     """
     path = weights.resolve(config.weights, "classifier.weights")
+    told: list[BaseException] = []
     try:
-        program = _loaded(path)
+        with _listening(told):
+            program = _loaded(path)
         if device.type != "cpu":
             program = move_to_device_pass(program, device)
     except Exception as error:  # a dozen types, AssertionError among them
         raise LatregError(
             f"expected a program in {path}, as torch.export.save(torch.export.export(network, ..), ..) writes it, but "
-            f"it cannot be read: {reason(error)}"
+            f"it cannot be read: {reason(told[0] if told else error)}"
         ) from error
     weights.check_finite(program.state_dict, path)
     nodes = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
@@ -45,6 +50,22 @@ def load_export(config: ExportClassifierConfig, dataset: DatasetConfig, device: 
         )
     preset, batch = of_shape(tuple(takes[0].shape), takes[0].dtype, f"the input of {path}", config.layout)
     return Model(program.module(), {path.name: weights.sha256(path)}, preset, batch)
+
+
+@contextmanager
+def _listening(told: list[BaseException]) -> Iterator[None]:
+    """Keep the errors that torch logs, with their tracebacks, before it raises one that points to them."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        told.extend([record.exc_info[1]] if record.exc_info and record.exc_info[1] else [])
+        return False
+
+    logger = logging.getLogger("torch.export")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def _loaded(path: Path) -> ExportedProgram:

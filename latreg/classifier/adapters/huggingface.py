@@ -1,6 +1,6 @@
 """Image classifiers of Hugging Face transformers."""
 
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ from latreg.classifier.adapters.inputs import Inputs, Preset
 from latreg.classifier.adapters.module import answering
 from latreg.config import DatasetConfig, HuggingFaceClassifierConfig
 from latreg.errors import LatregError, reason
+from latreg.json_files import read_names
 from latreg.zoo import weights
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")  # the second one since transformers 5
@@ -113,7 +114,8 @@ class Processor:
     def __post_init__(self) -> None:
         own = self.process
         rescale = getattr(own, "do_rescale", None)
-        self.white = 255.0 * float(getattr(own, "rescale_factor", None) or 1 / 255) if rescale else 255.0
+        factor = getattr(own, "rescale_factor", None) or 1 / 255
+        self.white = 255.0 * self._number("rescale_factor", factor) if rescale else 255.0
         normalize = bool(getattr(own, "do_normalize", None))
         self.mean = self._values("image_mean", 0.0) if normalize else (0.0,) * self.channels
         self.std = self._values("image_std", 1.0) if normalize else (1.0,) * self.channels
@@ -125,7 +127,12 @@ class Processor:
         if len(values) not in (1, self.channels):
             allowed = "1 value" if self.channels == 1 else f"1 value or {self.channels}"
             raise LatregError(f"{key} in {self.path} must have {allowed}, one for each channel, got {list(values)}")
-        return tuple(map(float, values)) * (self.channels if len(values) == 1 else 1)
+        return tuple(self._number(key, value) for value in values) * (self.channels if len(values) == 1 else 1)
+
+    def _number(self, key: str, value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise LatregError(f"{key} in {self.path} must be made of finite numbers, got {str(value)[:100]!r}")
+        return float(value)
 
     def __call__(self, images: Tensor, inputs: Inputs) -> Tensor:
         """Images (N, C, H, W) in [0, 1] => what the processor makes of them, but for what `inputs` wants otherwise."""
@@ -169,8 +176,8 @@ def _processor(
     if path is None:
         return None
     kind = {"backend": "pil"} if int(transformers.__version__.partition(".")[0]) >= 5 else {"use_fast": False}
+    read_names(path)
     try:
-        json.loads(path.read_text())
         process = transformers.AutoImageProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **kind
         )

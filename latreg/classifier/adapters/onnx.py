@@ -36,10 +36,11 @@ def load_onnx(config: OnnxClassifierConfig, dataset: DatasetConfig, device: torc
     runtime = extra("onnxruntime", "classifier=onnx", INSTALL)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # what fails is raised, too
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
     providers = [name for name in (*wanted, "CPUExecutionProvider") if name in runtime.get_available_providers()]
     try:
-        session = runtime.InferenceSession(path, options, providers=providers)
+        session = runtime.InferenceSession(path, options, providers=providers, enable_fallback=len(providers) > 1)
         files = {one.name: weights.sha256(one) for one in (path, *_external_files(path))}
     except LatregError:
         raise
