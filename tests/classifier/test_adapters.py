@@ -114,6 +114,18 @@ def test_contract(way: str, tmp_path: Path) -> None:
     assert len(sut.id) == 64
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("way", ["export", pytest.param("onnx", marks=onnx)])
+def test_a_damaged_file_is_told_once_and_without_a_traceback(way: str, tmp_path: Path, capfd: Any, caplog: Any) -> None:
+    path = tmp_path / f"net.{'pt2' if way == 'export' else way}"
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    config = ExportClassifierConfig(weights=str(path)) if way == "export" else OnnxClassifierConfig(weights=str(path))
+    with pytest.raises(LatregError, match=r"net\..*it cannot be read: "):
+        load(config)
+    assert not caplog.records
+    assert "".join(capfd.readouterr()) == ""
+
+
 @hf
 def test_hugging_face_answers_as_its_network_does(tmp_path: Path) -> None:
     import transformers

@@ -143,3 +143,22 @@ class TestRealData:
         data = module(folder="mnist", validation_size=5000)
         assert [len(data.split(name)) for name in ("train", "validation", "test")] == [55_000, 5_000, 10_000]
         assert data.split("train").labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-40], lambda content: content[:200]])
+def test_a_damaged_cache_is_made_again(damage, toy_mnist, tmp_path, caplog):
+    images = load_images(str(toy_mnist), "test", 1).images
+    (cache,) = (tmp_path / "cache").rglob("*.npz")
+    sound = cache.read_bytes()
+    cache.write_bytes(damage(sound))
+    assert torch.equal(load_images(str(toy_mnist), "test", 1).images, images)
+    assert f"{cache} is damaged" in caplog.text
+    assert cache.read_bytes() == sound
+
+
+def test_a_flipped_bit_of_a_cache_is_seen(toy_mnist, tmp_path, caplog):
+    images = load_images(str(toy_mnist), "test", 1).images
+    (cache,) = (tmp_path / "cache").rglob("*.npz")
+    cache.write_bytes(cache.read_bytes().replace(b"(20, 1, 28, 28)", b"(20, 1, 24, 28)"))
+    assert torch.equal(load_images(str(toy_mnist), "test", 1).images, images)
+    assert f"{cache} is damaged" in caplog.text
