@@ -70,6 +70,7 @@ class DatasetConfig:
     validation_size: int = setting(MISSING, low=1)  # the last images of the train file
     class_names: list[str] = setting(MISSING, of="classes", shortest=2, distinct=True)
     mirror: bool = False  # a mirrored image shows the same class
+    judge_confidence: float = setting(0.0, low=0, high=1)  # default of validity.min_judge_confidence, calibrated
 
 
 @dataclass
@@ -388,6 +389,8 @@ class ValidityConfig:
     quantile: float = setting(0.99, above=0, below=1)  # of the errors of real images: where the threshold is
     training: VAETrainingConfig = setting(factory=VAETrainingConfig, stages=(TRAIN_VALIDITY,))
     judge: list[str] = setting(MISSING, of="classifiers", distinct=True)  # weights of the ensemble's members, [] = none
+    # So many of its last members take no part in search and gates but check them; one is left at least.
+    held_out: int = setting(0, low=0, high=MANY)
     min_judge_confidence: float = setting(0.0, low=0, high=1)  # label_kept also takes this probability of the class
     judge_batch: int = setting(16, low=1, high=MANY, purpose=EXECUTION)
     lpips: str | None = setting(None, choices=("alex", "squeeze"))  # the distance is measured too, null = not

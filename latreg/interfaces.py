@@ -371,6 +371,7 @@ class BoundaryRecord:
     walk_queries: int | None = None  # of `queries`, those spent on the way to the most severe points
     stability_queries: int | None = None  # images shown to the SUT after the search, which `queries` do not count
     appraisals: int | None = None  # images shown to the gates
+    held_out_id: str | None = None  # of the judge that checks them
     measured: Mapping[str, Value] = field(default_factory=dict)  # each of its items is a column of its own
     severe_measured: Mapping[str, Value] = field(default_factory=dict)  # .. and here with severe_ before its name
     pairs: Sequence[ReportedPair] = ()  # all that were reported, in a table of their own; not read with the record

@@ -71,6 +71,7 @@ def make_context(cfg: Config, parts: Parts) -> RunContext:
         sut_id=parts.sut.id,
         judge_id=parts.judge.id if parts.judge else None,
         vae_id=parts.vae.id if parts.vae else None,
+        held_out_id=parts.held_out.id if parts.held_out else None,
         confident_below=cfg.search.confident_below,
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from latreg.interfaces import BoundaryRecord
 
 STRATA = ("confident", "uncertain")
+HELD_OUT = "held_out"  # the flag of the judge that has no part in the gates
 APART = ("walk_queries", "stability_queries", "appraisals")  # costs that are counted apart
 
 
@@ -59,6 +60,7 @@ def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[
         "queries_per_valid_fault": _ratio(queries, len(faults)),
         "sources_per_valid_fault": _ratio(len(records), len(faults)),
         **_robust(records, faults, queries),
+        **_held_out(faults),
         "stability_median": _median([r.stability for r in faults]),
         **{name: _total([r.column(name) for r in records]) for name in APART},
         "boundary_margin_median": boundary_margin_median(flipped),
@@ -80,6 +82,20 @@ def _robust(records: Sequence[BoundaryRecord], faults: Sequence[BoundaryRecord],
         "queries_per_robust_fault": _ratio(queries, count or 0),
         "sources_per_robust_fault": _ratio(len(records), count or 0),
     }
+
+
+def _held_out(faults: Sequence[BoundaryRecord]) -> dict[str, Any]:
+    """Of valid faults on the boundary, and of robust ones where they are most severe, the share that the held-out judge
+    keeps; None where it was not asked.
+    """
+    robust = [r for r in faults if r.robust_fault]
+    kept = {
+        "valid": [r.measured.get(HELD_OUT) for r in faults],
+        "robust": [(r.severe_measured or r.measured).get(HELD_OUT) for r in robust],
+    }
+    known = {kind: [bool(flag) for flag in flags if flag is not None] for kind, flags in kept.items()}
+    shares = {f"held_out_rate_of_{kind}": _ratio(sum(flags), len(flags)) for kind, flags in known.items()}
+    return shares | {f"held_out_rate_of_{kind}_ci95": wilson(sum(flags), len(flags)) for kind, flags in known.items()}
 
 
 def _measured_at_all(records: Sequence[BoundaryRecord]) -> bool:

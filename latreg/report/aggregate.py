@@ -64,13 +64,24 @@ def _robust(rows: Rows) -> Raw:
     summary |= _cost("sources_per_robust_fault", np.ones(len(rows)), known)
     summary |= _cost("queries_per_robust_fault", rows.queries, known)
     summary |= _median("stability_median", valid.stability[~np.isnan(valid.stability)])
+    summary |= _held_out("held_out_rate_of_valid", valid.flags.get(metrics.HELD_OUT))
+    found = rows.where(robust == 1)
+    walked = ~np.isnan(found.severe_margin)
+    at_boundary = found.flags.get(metrics.HELD_OUT, found.severe_held_out)
+    summary |= _held_out("held_out_rate_of_robust", np.where(walked, found.severe_held_out, at_boundary))
     summary |= _median("severe_margin_median", valid.severe_margin[~np.isnan(valid.severe_margin)])
     return summary | {name: _count(getattr(rows, name)) for name in metrics.APART}
 
 
+def _held_out(name: str, kept: Column | None) -> Raw:
+    """The share of faults that the held-out judge keeps; None where it was not asked."""
+    known = np.empty(0) if kept is None else kept[~np.isnan(kept)]
+    return _rate(name, int(known.sum()), len(known))
+
+
 def all_gates(flips: Rows) -> Column:
-    """1 where a flip passes every gate that was measured, nan where none was."""
-    flags = np.stack(list(flips.flags.values()))
+    """1 where a flip passes every gate that was measured, nan where none was; the held-out judge is none."""
+    flags = np.stack([flag for name, flag in flips.flags.items() if name != metrics.HELD_OUT])
     unknown = np.isnan(flags)
     return np.where(unknown.all(0), np.nan, (unknown | (flags == 1)).all(0))
 

@@ -43,16 +43,22 @@ FLIPS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is shown
     ("accepted", "accepted_rate", "percent"),
     ("flipped, per source", "flipped_rate", "rate"),
 )
-GATES = {"screened": ("similar", "percent"), "label_kept": ("label kept", "rate")}  # others by their names, in percent
+GATES = {  # heading and how it is shown
+    "screened": ("similar", "percent"),
+    "label_kept": ("label kept", "rate"),
+    "held_out": ("held-out judge keeps", "rate"),
+}  # others by their names, in percent
 FAULTS: tuple[tuple[str, str, str], ...] = (
     ("valid faults", "valid_faults", "number"),
     ("valid, per source", "valid_rate", "rate"),
     ("sources per valid fault", "sources_per_valid_fault", "value"),
     ("queries per valid fault", "queries_per_valid_fault", "value"),
+    ("held-out judge keeps, of valid", "held_out_rate_of_valid", "rate"),
     ("robust faults", "robust_faults", "number"),
     ("robust, per source", "robust_rate", "rate"),
     ("sources per robust fault", "sources_per_robust_fault", "value"),
     ("queries per robust fault", "queries_per_robust_fault", "value"),
+    ("held-out judge keeps, of robust", "held_out_rate_of_robust", "rate"),
     ("stability of valid faults, median", "stability_median", "value"),
     ("severe margin, median", "severe_margin_median", "value"),
     ("boundary margin, median", "margin_median", "value"),

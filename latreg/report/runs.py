@@ -14,6 +14,7 @@ from latreg.config import purpose_in
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, flags_of
 from latreg.json_files import read_json
+from latreg.measures.metrics import HELD_OUT
 from latreg.names import check_name
 from latreg.report.results import CHOSEN
 from latreg.runs import records
@@ -47,6 +48,7 @@ class Rows:
     last_margin: Column
     first_margin: Column
     severe_margin: Column
+    severe_held_out: Column
     walk_queries: Column
     stability_queries: Column
     appraisals: Column
@@ -91,7 +93,7 @@ def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
 
 
 _COLUMNS = [f.name for f in fields(Rows) if f.name != "flags"]
-_READ = [name for name in _COLUMNS if name not in ("run", "row", "confident", "chosen")]
+_READ = [name for name in _COLUMNS if name not in ("run", "row", "confident", "chosen", "severe_held_out")]
 
 
 def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
@@ -101,14 +103,16 @@ def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
         LatregError: the records are missing, damaged or of another version.
     """
     flags = flags_of(records.measured_columns(run_dir))
-    table = records.read_columns(run_dir, [*_READ, *flags, "stratum"])
-    columns = {name: table.column(name).cast(pa.float64()).to_numpy() for name in (*_READ, *flags)}
+    behind = [f"severe_{HELD_OUT}"] if HELD_OUT in flags else []
+    table = records.read_columns(run_dir, [*_READ, *flags, *behind, "stratum"])
+    columns = {name: table.column(name).cast(pa.float64()).to_numpy() for name in (*_READ, *flags, *behind)}
     stratum = np.array(table.column("stratum").to_pylist(), dtype=object)
     n = len(stratum)
     confident = (stratum == "confident").astype(float)
     chosen = (columns["z_seed"] >= first_z_seed + CHOSEN_FROM).astype(float)
     places = {"run": np.full(n, float(number)), "row": np.arange(n, dtype=float)}
     raised = {flag: columns.pop(flag) for flag in flags}
+    columns.setdefault("severe_held_out", np.full(n, np.nan))
     return Rows(**places, confident=confident, chosen=chosen, flags=raised, **columns)
 
 

@@ -63,7 +63,7 @@ def _start(best: digest.Best) -> str:
         return f"| {best.dataset} | {best.aim} | no valid fault was found | | | |"
     numbers = best.row.numbers
     costs = [text.value(numbers, f"{what}_per_valid_fault") for what in ("sources", "queries")]
-    found = f"{numbers['valid_faults']} of {numbers['sources']:,}"
+    found = f"{numbers['valid_faults']} of {numbers['sources']:,}{text.kept(numbers)}"
     return f"| {best.dataset} | {best.aim} | {best.row.cell.name} | {found} | {' | '.join(costs)} |"
 
 

@@ -34,6 +34,12 @@ def value(row: Numbers, name: str) -> str:
     return f"{number(row[name])} ({number(low)} to {number(high) if high is not None else '∞'})"
 
 
+def kept(row: Numbers) -> str:
+    """What a judge that has no part in the gates says of valid faults; nothing where there is none."""
+    share = row.get("held_out_rate_of_valid")
+    return "" if share is None else f" (held-out judge keeps {percent(share)})"
+
+
 def reached(row: Numbers, name: str) -> str:
     """How many cells of how many."""
     return DASH if row[name] is None or row["cells"] is None else f"{row[name]} of {row['cells']}"

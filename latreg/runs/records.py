@@ -266,7 +266,7 @@ _IMAGES = columns.images_in(_FIELDS)
 _SINCE_3 = {
     *("robust_fault", "stability", "severe_stability", "severe_psi", "severe_alpha", "severe_margin"),
     *("severe_predicted", "severe_probabilities", "severe_image"),
-    *("walk_queries", "stability_queries", "appraisals"),
+    *("walk_queries", "stability_queries", "appraisals", "held_out_id"),
 }
 
 

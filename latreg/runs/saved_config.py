@@ -108,6 +108,7 @@ def as_it_was(saved: DictConfig) -> DictConfig:
             search.setdefault("z_seed_stride", 0)
     if isinstance(validity, DictConfig):
         validity.setdefault("stability", False)
+        validity.setdefault("held_out", 0)
     return saved
 
 

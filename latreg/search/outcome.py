@@ -26,6 +26,7 @@ class RunContext:
     sut_id: str
     judge_id: str | None
     vae_id: str | None
+    held_out_id: str | None
     confident_below: float
 
 
@@ -48,6 +49,7 @@ def to_record(search: SourceSearch, context: RunContext, stability: Stability | 
         sut_id=context.sut_id,
         judge_id=context.judge_id,
         vae_id=context.vae_id,
+        held_out_id=context.held_out_id,
         label=search.source.label,
         z_seed=search.source.z_seed,
         source_psi=start.proposal.psi,

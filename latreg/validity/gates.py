@@ -15,15 +15,16 @@ from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import Appraisal, BoundaryRecord, Columns, Value, Verdict, flags_of
 from latreg.validity.gate import All, Gate, Pairs
+from latreg.validity.held_out import HeldOut
 from latreg.validity.in_distribution import InDistribution
-from latreg.validity.judge import Judge
+from latreg.validity.judge import Judge, divided
 from latreg.validity.label_kept import LabelKept
 from latreg.validity.perceptual import Lpips, PerceptualDistance
 from latreg.validity.screened import Screened
 from latreg.validity.vae import ValidityModel
 
 Settings = Mapping[str, Any]
-MODELS = ("judge", "vae", "lpips")  # that a gate may need
+MODELS = ("judge", "vae", "lpips", "held_out")  # that a gate may need
 
 
 class Gates:
@@ -42,6 +43,7 @@ class Gates:
         judge: Judge | None = None,
         vae: ValidityModel | None = None,
         lpips: PerceptualDistance | None = None,
+        held_out: Judge | None = None,
     ) -> None:
         """Set up the gates.
 
@@ -50,16 +52,17 @@ class Gates:
             judge: the ensemble, None = there is none.
             vae: the model of the training images, None = there is none.
             lpips: a distance that is measured and no gate; None = not measured.
+            held_out: a judge that is asked and no gate; None = not asked.
 
         Raises:
             LatregError: an unknown gate, a gate whose model is not there, or a setting that cannot be met.
         """
         configured = configured_gates(config)
         self.columns = _all_columns(configured)
-        known = flags_of(self.columns)
+        known = [name for kind in configured if kind.decides for name in flags_of(kind.columns)]
         if unknown := [name for name in config.gates if name not in known]:
             raise LatregError(f"validity.gates must be of {', '.join(known)}, got {', '.join(unknown)}")
-        models = dict(zip(MODELS, (judge, vae, lpips), strict=True))
+        models = dict(zip(MODELS, (judge, vae, lpips, held_out), strict=True))
         self._gates: dict[str, Gate] = {}
         for kind, settings in configured.items():
             model = {} if kind.needs is None else {kind.needs: models[kind.needs]}
@@ -101,6 +104,8 @@ def configured_gates(config: ValidityConfig) -> dict[type[Gate], Settings]:
         InDistribution: {},
         LabelKept: {"min_confidence": config.min_judge_confidence},
     }
+    if divided(config.judge, config.held_out)[1]:
+        shipped[HeldOut] = {}
     return shipped | dict(_find(name, settings) for name, settings in config.more_gates.items())
 
 

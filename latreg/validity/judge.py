@@ -68,6 +68,12 @@ class Judge:
         return label_kept(self.opinions(images), labels)
 
 
+def divided(names: Sequence[str], held_out: int) -> tuple[list[str], list[str]]:
+    """The members that judge, at least one if there is any, and so many of the last ones that are held out."""
+    judging = max(len(names) - held_out, min(len(names), 1))
+    return list(names[:judging]), list(names[judging:])
+
+
 def count_votes(opinions: Tensor, labels: Tensor) -> Tensor:
     """Opinions (M, N, K) and labels (N,) => the number of members whose argmax is the label, (N,) int64."""
     return (opinions.argmax(2) == labels.cpu()).sum(0)

@@ -8,21 +8,29 @@ from latreg.classifier.sut import TorchSUT, load_sut
 from latreg.config import Config, OwnGeneratorConfig
 from latreg.errors import LatregError
 from latreg.interfaces import SUT
-from latreg.validity.judge import Judge
+from latreg.validity.judge import Judge, divided
 from latreg.validity.perceptual import PerceptualDistance
 from latreg.validity.vae import ValidityModel, load_validity_model
 from latreg.zoo.weights import read_card, resolve
 
 
 def load_judge(cfg: Config, device: torch.device) -> Judge | None:
-    """The ensemble that `validity.judge` names, if it names any."""
-    if not cfg.validity.judge:
-        return None
-    return Judge(load_judge_members(cfg, device), cfg.validity.judge_batch, mirror=cfg.dataset.mirror)
+    """The ensemble of those in `validity.judge` that are not held out, if it names any."""
+    return _ensemble(cfg, device, divided(cfg.validity.judge, cfg.validity.held_out)[0])
+
+
+def load_held_out(cfg: Config, device: torch.device) -> Judge | None:
+    """The ensemble of those in `validity.judge` that are held out, if there are any."""
+    return _ensemble(cfg, device, divided(cfg.validity.judge, cfg.validity.held_out)[1])
+
+
+def _ensemble(cfg: Config, device: torch.device, names: Sequence[str]) -> Judge | None:
+    members = [load_sut(name, cfg.dataset, device, key="validity.judge") for name in names]
+    return Judge(members, cfg.validity.judge_batch, mirror=cfg.dataset.mirror) if members else None
 
 
 def load_judge_members(cfg: Config, device: str | torch.device = "cpu") -> list[TorchSUT]:
-    """The classifiers that `validity.judge` names."""
+    """All classifiers that `validity.judge` names; what they score is no search, so none is held out."""
     return [load_sut(name, cfg.dataset, device, key="validity.judge") for name in cfg.validity.judge]
 
 
