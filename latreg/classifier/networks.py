@@ -274,9 +274,11 @@ class _UnscaledResidual(nn.Module):
         convs = (nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(2))
         first, second = ([conv, UnscaledBatchNorm2d(width)] for conv in convs)
         self.body = nn.Sequential(*first, nn.GELU(), *second)
+        self.activate = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(x + self.body(x))
+        activated: Tensor = self.activate(x + self.body(x))
+        return activated
 
 
 class _ResidualBlock(nn.Module):

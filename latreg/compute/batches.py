@@ -19,13 +19,6 @@ def filled(batch: Tensor, multiple: int = ROWS) -> Tensor:
     return F.pad(batch, (0, 0) * (batch.ndim - 1) + (0, lacking)) if lacking else batch
 
 
-def rows_times(rows: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-    """rows (N, I) @ matrix (I, O) + bias (O,), the same for each row whatever N is."""
-    x = filled(rows)
-    product = x @ matrix if bias is None else torch.addmm(bias, x, matrix)
-    return product[: len(rows)]
-
-
 def in_batches(answer: Callable[[Tensor], Tensor], images: Tensor, batch: int, dim: int = 0) -> Tensor:
     """Ask about images (N, C, H, W) in batches that are filled up with black, and join the answers on the CPU.
 

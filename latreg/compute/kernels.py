@@ -1,8 +1,9 @@
-"""Winograd's convolutions, compiled: feature maps to points, products of points, and products to feature maps.
+"""Products of matrices and convolutions, compiled, in which a row or an image has no say in what becomes of the others.
 
-An axis is cut into tiles of 4 pixels. While a row of tiles is worked on, the pixels of a line are sorted by their place
-in their tile: (4 places, tiles, channels), flat. So all arithmetic is on vectors of many tiles, and what becomes of an
-image depends on nothing but the image.
+Winograd's convolutions take feature maps to points, products of points, and products to feature maps. An axis is cut
+into tiles of 4 pixels. While a row of tiles is worked on, the pixels of a line are sorted by their place in their tile:
+(4 places, tiles, channels), flat. So all arithmetic is on vectors of many tiles, and what becomes of an image
+depends on nothing but the image.
 
 All arrays are float32 and C-contiguous. Weights are (P, panels, I, COLUMNS) for P points or pairs of points, where the
 outputs are filled up to a multiple of COLUMNS and cut into panels.
@@ -129,6 +130,78 @@ def upsampling(
 @_compiled
 def _tiles(pixels: int) -> int:
     return (pixels + TILE - 1) // TILE
+
+
+# ---- Rows, depthwise convolutions, skip outputs
+
+
+@_kept
+def rows(x: Array, weights: Array, bias: Array, rows_at_once: int, first: int, end: int, y: Array) -> None:
+    """Rows times a matrix, and a bias.
+
+    Args:
+        x: (N, I).
+        weights: of one point.
+        bias: (O,).
+        rows_at_once: how many are worked on, so that they stay in the caches.
+        first, end: the rows to multiply.
+        y: where the results go, (N, O).
+    """
+    for n in range(first, end, rows_at_once):
+        stop = min(n + rows_at_once, end)
+        points = _rows(stop - n, x.shape[1], 1, 1)
+        for i in range(stop - n):
+            _copy(x[n + i], points[0, 0, i])
+        products = _products(points, weights)
+        for i in range(stop - n):
+            _add(products[0, 0, i], bias, y[n + i])
+
+
+@_kept
+def depthwise(x: Array, weights: Array, bias: Array, stride: int, first: int, end: int, y: Array) -> None:
+    """A convolution of each channel on its own.
+
+    Args:
+        x: (N, H, W, C), with the zeros around the maps.
+        weights: (K, K, C).
+        bias: (C,).
+        stride: in pixels.
+        first, end: the images to convolve.
+        y: where the results go, (N, .., .., C).
+    """
+    size = len(weights)
+    for n in range(first, end):
+        for h in range(y.shape[1]):
+            for w in range(y.shape[2]):
+                target = y[n, h, w]
+                _copy(bias, target)
+                for i in range(size):
+                    for j in range(size):
+                        _add_product(x[n, h * stride + i, w * stride + j], weights[i, j], target)
+
+
+@_kept
+def skips(x: Array, weights: Array, first: int, end: int, y: Array) -> None:
+    """Pixels times the matrix of their own image.
+
+    Args:
+        x: (N, P, I), P a multiple of ROWS.
+        weights: (N, O, I).
+        first, end: the images.
+        y: where the results go, (N, O, P).
+    """
+    _, pixels, inputs = x.shape
+    outputs = weights.shape[1]
+    panels = (outputs + COLUMNS - 1) // COLUMNS
+    packed = np.zeros((1, panels, inputs, COLUMNS), f32)
+    for n in range(first, end):
+        for o in range(outputs):
+            for c in range(inputs):
+                packed[0, o // COLUMNS, c, o % COLUMNS] = weights[n, o, c]
+        products = _products(x[n].reshape((1, 1, pixels, inputs)), packed)
+        for o in range(outputs):
+            for p in range(pixels):
+                y[n, o, p] = products[0, 0, p, o]
 
 
 # ---- Products of points
@@ -563,3 +636,9 @@ def _add(x: Array, y: Array, target: Array) -> None:
 def _multiply(x: Array, y: Array, target: Array) -> None:
     for c in range(len(target)):
         target[c] = x[c] * y[c]
+
+
+@_inlined
+def _add_product(x: Array, y: Array, target: Array) -> None:
+    for c in range(len(target)):
+        target[c] += x[c] * y[c]

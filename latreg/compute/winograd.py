@@ -10,15 +10,13 @@ rounding errors are those of a direct convolution.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from latreg.compute import kernels
-from latreg.compute.kernels import COLUMNS, TILE, Array
+from latreg.compute.arrays import as_array, filled_columns, packed, run
+from latreg.compute.kernels import TILE, Array
 
 TILES_AT_ONCE = 128  # whose points are in memory: few stay in the caches, many spread the cost of reading weights
 
@@ -52,8 +50,8 @@ class SameConvolution:
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         weight = weight.detach()
         self._outputs, self._inputs = weight.shape[:2]
-        self._weights = _packed(_transformed(weight, SAME_KERNEL))
-        self._bias = _array(torch.zeros(len(weight)) if bias is None else bias.detach())
+        self._weights = packed(_transformed(weight, SAME_KERNEL))
+        self._bias = as_array(torch.zeros(len(weight)) if bias is None else bias.detach())
 
     def __call__(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         """x (N, H, W, I), scale (N, I), None = 1 => (N, H, W, O).
@@ -79,12 +77,12 @@ class UpsamplingConvolution:
     def __init__(self, weight: Tensor, taps: Tensor) -> None:
         weight = weight.detach()
         self._outputs, self._inputs = weight.shape[:2]
-        self._taps = _array(taps)
+        self._taps = as_array(taps)
         even, odd = slice(0, kernels.EVEN_POINTS), slice(kernels.EVEN_POINTS, None)
         w = _transformed(weight, UPSAMPLING_KERNEL)
         self._weights = (
-            *(_packed(w[rows, columns]) for rows in (even, odd) for columns in (even, odd)),
-            *(_packed(_side_by_side(taps)) for taps in (weight[:, :, 2, :], weight[:, :, :, 2])),
+            *(packed(w[rows, columns]) for rows in (even, odd) for columns in (even, odd)),
+            *(packed(_side_by_side(taps)) for taps in (weight[:, :, 2, :], weight[:, :, :, 2])),
         )
 
     def __call__(self, x: Tensor, scale: Tensor) -> Tensor:
@@ -108,25 +106,9 @@ def _transformed(weight: Tensor, kernel: Sequence[Sequence[float]]) -> Tensor:
     return torch.einsum("ai, ocij, bj -> abco", k, weight.double(), k).to(weight.dtype)
 
 
-def _packed(weights: Tensor) -> Array:
-    """Weights (P, Q, I, O) as the products read them, (P Q, panels, I, COLUMNS)."""
-    filled = _filled(weights.flatten(0, 1))
-    return _array(filled.view(*filled.shape[:2], -1, COLUMNS).transpose(1, 2))
-
-
 def _side_by_side(taps: Tensor) -> Tensor:
     """The three taps (O, I, 3) of an edge as one weight (1, 1, I, 3 O), each O filled."""
-    return _filled(taps.permute(2, 1, 0)).transpose(0, 1).flatten(1)[None, None]
-
-
-def _filled(weights: Tensor) -> Tensor:
-    """Zeros behind the outputs (.., O) up to a multiple of COLUMNS."""
-    return F.pad(weights, (0, -weights.shape[-1] % COLUMNS))
-
-
-def _array(x: Tensor) -> Array:
-    array: Array = x.float().contiguous().numpy()
-    return array
+    return filled_columns(taps.permute(2, 1, 0)).transpose(0, 1).flatten(1)[None, None]
 
 
 def _check(x: Tensor, scale: Tensor, inputs: int) -> None:
@@ -137,16 +119,4 @@ def _check(x: Tensor, scale: Tensor, inputs: int) -> None:
 
 
 def _run(kernel: Callable[..., None], x: Tensor, scale: Tensor, weights: object, rest: Array, y: Tensor) -> None:
-    """Convolve all images, with as many threads as torch has."""
-    arguments = _array(x), _array(scale), weights, rest, TILES_AT_ONCE
-    threads = min(torch.get_num_threads(), len(x))
-    if threads <= 1:
-        kernel(*arguments, 0, len(x), y.numpy())
-        return
-    ends = [len(x) * i // threads for i in range(threads + 1)]
-    list(_pool(threads).map(lambda first, end: kernel(*arguments, first, end, y.numpy()), ends[:-1], ends[1:]))
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
+    run(kernel, (as_array(x), as_array(scale), weights, rest, TILES_AT_ONCE), y)

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg.compute.batches import rows_times
+from latreg.compute.batches import filled
+from latreg.compute.products import RowProduct, pixels_times
 from latreg.compute.winograd import SameConvolution, UpsamplingConvolution
-from latreg.generator.layers import SQRT2, FullyConnectedLayer, SynthesisLayer
-from latreg.generator.networks import SynthesisBlock, SynthesisNetwork
+from latreg.generator.layers import SQRT2, FullyConnectedLayer, SynthesisLayer, normalize_2nd_moment
+from latreg.generator.networks import MappingNetwork, SynthesisBlock, SynthesisNetwork
 
 Tensors = tuple[Tensor, ...]  # batched in dimension 0
 Convolve = Callable[[Tensor, Tensor], Tensor]  # maps (N, H, W, C) and the scales of their channels (N, C) => maps
@@ -76,15 +77,34 @@ class LayerwiseSynthesis:
         return state[0]
 
 
+class LayerwiseMapping:
+    """The mapping network as a search runs it. Its weights must not change any more."""
+
+    @torch.no_grad()
+    def __init__(self, network: MappingNetwork) -> None:
+        self._embed = _Affine(network.embed) if network.c_dim else None
+        layers = (cast(FullyConnectedLayer, network.get_submodule(f"fc{i}")) for i in range(network.num_layers))
+        self._layers = [_Affine(layer, SQRT2) for layer in layers]
+
+    def __call__(self, z: Tensor, one_hot: Tensor) -> Tensor:
+        """z (N, z_dim), one-hot classes (N, c_dim), which a network without classes ignores => w (N, w_dim)."""
+        x = normalize_2nd_moment(filled(z))
+        if self._embed is not None:
+            x = torch.cat([x, normalize_2nd_moment(self._embed(filled(one_hot)))], dim=1)
+        for layer in self._layers:
+            x = F.leaky_relu_(layer(x), 0.2)
+        return x[: len(z)]
+
+
 class _Affine:
-    """The styles of a layer, (N, C), from w."""
+    """A dense layer up to its nonlinearity, with a gain."""
 
     def __init__(self, layer: FullyConnectedLayer, gain: float = 1.0) -> None:
-        self._weight = (layer.weight * (layer.weight_gain * gain)).t().contiguous()
-        self._bias = layer.bias * (layer.bias_gain * gain)
+        weight, bias = layer.weight * (layer.weight_gain * gain), layer.bias * (layer.bias_gain * gain)
+        self._product = RowProduct(weight.t().contiguous(), bias)
 
     def __call__(self, w: Tensor) -> Tensor:
-        return rows_times(w, self._weight, self._bias)
+        return self._product(w)
 
 
 class _ModulatedConvolution:
@@ -92,13 +112,15 @@ class _ModulatedConvolution:
 
     def __init__(self, layer: SynthesisLayer) -> None:
         self._styles = _Affine(layer.affine)
-        self._squares = layer.weight.square().sum(dim=(2, 3)).t() / 2  # the root of 2 is the gain of LeakyReLU
+        self._squares = RowProduct(
+            layer.weight.square().sum(dim=(2, 3)).t() / 2
+        )  # the root of 2 is the gain of LeakyReLU
         noise = layer.noise_const * layer.noise_strength
         self._offset = ((noise[:, :, None] + layer.bias) * SQRT2).contiguous()
         self._clamp = layer.conv_clamp
 
     def finish(self, response: Tensor, styles: Tensor) -> Tensor:
-        scale = (rows_times(styles.square(), self._squares) + 0.5e-8).rsqrt()
+        scale = (self._squares(styles.square()) + 0.5e-8).rsqrt()
         x = F.leaky_relu_(torch.addcmul(self._offset, response, scale[:, None, None, :], out=response), 0.2)
         return x if self._clamp is None else x.clamp_(-self._clamp, self._clamp)
 
@@ -109,11 +131,12 @@ class _ConstantConvolution(_ModulatedConvolution):
     def __init__(self, const: Tensor, layer: SynthesisLayer) -> None:
         super().__init__(layer)
         patches = F.unfold(const[None], 3, padding=1).view(len(const), 9, -1)
-        self._responses = torch.einsum("ckp, ock -> cpo", patches, layer.weight.flatten(2)).flatten(1)
+        responses = torch.einsum("ckp, ock -> cpo", patches, layer.weight.flatten(2)).flatten(1)
+        self._responses = RowProduct(responses)
 
     def respond(self, _: Tensors, w: Tensor) -> Tensors:
         styles = self._styles(w)
-        return rows_times(styles, self._responses).view(len(w), *self._offset.shape), styles
+        return self._responses(styles).view(len(w), *self._offset.shape), styles
 
 
 class _Convolution(_ModulatedConvolution):
@@ -137,11 +160,11 @@ class _Skip:
         self._weight = layer.weight.flatten(1)
         self._bias = layer.bias[:, None, None]
         self._clamp = layer.conv_clamp
-        self._double = None if block.is_first else _doubling(block.resample_filter, block.conv1.resolution // 2)
+        self._double = None if block.is_first else _Doubling(block.resample_filter, block.conv1.resolution // 2)
 
     def respond(self, x: Tensor, w: Tensor) -> Tensor:
         weight = self._styles(w)[:, None, :] * self._weight  # N O C
-        rgb = torch.bmm(weight, x.flatten(1, 2).transpose(1, 2))
+        rgb = pixels_times(x.flatten(1, 2), weight)
         return rgb.view(*rgb.shape[:2], *x.shape[1:3])
 
     def add(self, response: Tensor, image: Tensor | None = None) -> Tensor:
@@ -150,14 +173,23 @@ class _Skip:
             rgb.clamp_(-self._clamp, self._clamp)
         if self._double is None or image is None:
             return rgb
-        return rgb.add_(self._double @ image @ self._double.t())
+        return rgb.add_(self._double(image))
 
 
-def _doubling(kernel: Tensor, side: int) -> Tensor:
-    """`upsample2x` with a separable kernel along one dimension, as a matrix (2 side, side)."""
-    taps = kernel.sum(dim=0) * 2
-    units = torch.eye(side, device=kernel.device)[:, None]
-    return F.conv_transpose1d(units, taps[None, None], stride=2, padding=1)[:, 0].t().contiguous()
+class _Doubling:
+    """`upsample2x` with a separable kernel, as products with a matrix (2 side, side) along both axes."""
+
+    def __init__(self, kernel: Tensor, side: int) -> None:
+        taps = kernel.sum(dim=0) * 2
+        units = torch.eye(side, device=kernel.device)[:, None]
+        matrix = F.conv_transpose1d(units, taps[None, None], stride=2, padding=1)[:, 0]
+        self._product = RowProduct(matrix.contiguous())
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """image (N, C, H, W) => (N, C, 2 H, 2 W)."""
+        for _ in range(2):
+            image = self._product(image.flatten(0, 2)).view(*image.shape[:3], -1).transpose(2, 3)
+        return image
 
 
 def _fast_convolution(layer: SynthesisLayer) -> Convolve:

@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg.compute.batches import filled
 from latreg.config import DatasetConfig, GeneratorConfig
 from latreg.errors import LatregError
-from latreg.generator.layerwise import LayerwiseSynthesis, Tensors
+from latreg.generator.layerwise import LayerwiseMapping, LayerwiseSynthesis, Tensors
 from latreg.generator.networks import GeneratorNetwork
 from latreg.zoo import weights
 
@@ -26,6 +25,7 @@ class StyleGAN2:
 
     def __init__(self, network: GeneratorNetwork, id: str, num_classes: int | None = None) -> None:
         self.network = network.eval().requires_grad_(False)
+        self._mapping = LayerwiseMapping(network.mapping)
         self._synthesis = LayerwiseSynthesis(network.synthesis)
         self.map_sizes = self._synthesis.map_sizes
         self.id = id
@@ -39,8 +39,7 @@ class StyleGAN2:
     @torch.inference_mode()
     def map(self, z: Tensor, c: Tensor) -> Tensor:
         """z (N, z_dim), class numbers c (N,) => w (N, L, w_dim)."""
-        one_hot = F.one_hot(filled(c), self.num_classes).float() if self.conditional else None
-        w: Tensor = self.network.mapping(filled(z), one_hot)[: len(z)]
+        w = self._mapping(z, F.one_hot(c, self.num_classes).float())
         return w[:, None].expand(-1, self.num_ws, -1)
 
     @torch.inference_mode()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from latreg.classifier.optimized import optimized
 from latreg.compute.batches import in_batches
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
@@ -102,6 +103,7 @@ class ValidityModel:
         if not 0 < quantile < 1:
             raise LatregError(f"validity.quantile must lie between 0 and 1, got {quantile}")
         self.network = network.to(device).eval().requires_grad_(False)
+        self._optimized = optimized(self.network)
         self.threshold = float(torch.quantile(held_out_errors.double(), quantile))
         self.id = id
         self.device = torch.device(device)
@@ -115,8 +117,8 @@ class ValidityModel:
     @torch.inference_mode()
     def _errors(self, images: Tensor) -> Tensor:
         images = images.to(self.device)
-        mean, _ = self.network.encode(images)
-        return (self.network.decode(mean) - images).square().mean(dim=(1, 2, 3))
+        mean, _ = self._optimized.encode(images)
+        return torch.stack([one.square().mean() for one in self._optimized.decode(mean) - images])
 
 
 def load_validity_model(

@@ -97,8 +97,8 @@ def test_an_error_does_not_depend_on_its_company() -> None:
 
 def test_errors_are_squares_per_pixel() -> None:
     model = ValidityModel(VAE(1, 16, 2, (4, 8)), torch.rand(10), quantile=0.5, batch=2)
-    model.network.decode = torch.zeros_like  # type: ignore[method-assign,assignment]
-    model.network.encode = lambda images: (images, images)  # type: ignore[method-assign]
+    model._optimized.decode = torch.zeros_like  # type: ignore[method-assign,assignment]
+    model._optimized.encode = lambda images: (images, images)  # type: ignore[method-assign]
     assert model.errors(torch.full((3, 1, 16, 16), 0.5)).tolist() == [0.25] * 3
 
 
