@@ -31,18 +31,19 @@ def code_files(found: Any, path: str) -> dict[str, str]:
         name = todo.pop(0)
         spec = _spec(name)
         file = Path(spec.origin) if spec and spec.origin else None
-        if spec is None or file is None or not file.is_file() or not (name in roots or _is_own(name, file)):
+        if spec is None or file is None or not file.is_file() or not (name in roots or is_own(name, file)):
             continue
         content = file.read_bytes()
         files[f"{name.replace('.', '/')}{file.suffix}"] = hashlib.sha256(content).hexdigest()
-        if _is_own(name, file):
+        if is_own(name, file):
             imported = [one for one in _imports(content, name, spec) if one not in seen]
             seen.update(imported)
             todo += dict.fromkeys(imported)
     return dict(sorted(files.items()))
 
 
-def _is_own(name: str, file: Path) -> bool:
+def is_own(name: str, file: Path) -> bool:
+    """Whether a module is neither installed nor part of latreg."""
     installed = any(folder in file.resolve().parents for folder in INSTALLED)
     return not installed and name.partition(".")[0] != "latreg"
 

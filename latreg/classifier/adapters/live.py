@@ -5,12 +5,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from latreg.classifier.adapters.adapted import Model
+from latreg.classifier.adapters.bytecode import digest_of, tensors_of
 from latreg.classifier.adapters.function import asking
 from latreg.classifier.adapters.importing import imported
 from latreg.classifier.adapters.module import answering
@@ -35,7 +37,7 @@ def load_live(config: LiveModuleConfig | LiveFunctionConfig, dataset: DatasetCon
     """The classifier that is at hand.
 
     A module is copied, so that neither its mode nor its device changes for the caller, nor its weights under the
-    search. Its id is the sha256 of its class's name and its state_dict, and does not tell its code.
+    search. Its id is made of its state_dict and of its code, as far as `bytecode.digest_of` reaches.
 
     Raises:
         LatregError: none is at hand, or not one of the kind, or it cannot be copied.
@@ -49,19 +51,17 @@ def load_live(config: LiveModuleConfig | LiveFunctionConfig, dataset: DatasetCon
         )
     if isinstance(live, nn.Module) != isinstance(config, LiveModuleConfig):
         raise LatregError(f"expected the classifier {name}, got {name_of(live)}")
+    code = {f"the code of {name}": digest_of(live)}
     if isinstance(config, LiveFunctionConfig):
-        return asking(config, live)
+        asked = asking(config, live)
+        return replace(asked, files={**asked.files, **code})
     try:
         network = answering(copy.deepcopy(live), device)
-        id = hashlib.sha256(f"{name_of(live)}\n{weights.sha256_of(_tensors(network))}".encode()).hexdigest()
+        id = hashlib.sha256(f"{name_of(live)}\n{weights.sha256_of(tensors_of(network))}".encode()).hexdigest()
     except Exception as error:  # a module of somebody else's may hold anything
         raise LatregError(f"the module {name} cannot be copied: {reason(error)}") from error
 
-    return Model(network, {f"the weights of {name}": id})
-
-
-def _tensors(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+    return Model(network, {f"the weights of {name}": id, **code})
 
 
 def name_of(classifier: Any) -> str:
