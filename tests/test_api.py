@@ -170,6 +170,16 @@ def test_a_module_is_searched_as_it_is_and_stays_so(run, elsewhere):
         own.replay()
 
 
+def changed(function):
+    """Another function of the same name."""
+
+    def other(images):
+        return 1.0 * classify(images)
+
+    other.__qualname__ = function.__qualname__
+    return other
+
+
 def test_the_command_line_says_what_it_cannot_know_of_a_live_object(cli, tmp_path, capfd):
     def function(images):
         return classify(images)
@@ -177,6 +187,8 @@ def test_the_command_line_says_what_it_cannot_know_of_a_live_object(cli, tmp_pat
     made = latreg.search(function, run_dir=tmp_path / "run", **{**TINY, "sources_per_class": 1})
     assert made.config.classifier.kind == "live_function"
     assert made.replay() == len(made.faults("flipped"))
+    with pytest.raises(latreg.LatregError, match=r"was made with the SUT .*: the code of .*function has changed"):
+        latreg.open_run(made.path, changed(function)).replay()
     assert replay.main([str(made.path)]) == 2
     assert "was an object of a Python session, which no file holds" in capfd.readouterr().err
     code, _, err = cli("+experiment=mnist_hunt", f"hydra.run.dir={made.path}", "resume=true")

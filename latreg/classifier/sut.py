@@ -51,13 +51,13 @@ class TorchSUT:
 
 
 def finite(answers: Tensor, network: str = "the classifier") -> Tensor:
-    """The answers (N, K) of a network as they are.
+    """The answers (N, ..) of a network as they are.
 
     Raises:
         NotFiniteError: some are NaN or infinite.
     """
     if not answers.isfinite().all():
-        raise NotFiniteError(network, int((~answers.isfinite().flatten(1).all(1)).nonzero()[0]))
+        raise NotFiniteError(network, int((~answers.isfinite()).nonzero()[0, 0]))
     return answers
 
 

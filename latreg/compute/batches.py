@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latreg.errors import NotFiniteError
+
 ROWS = 8  # from this multiple on, no kernel used here was seen to differ
 
 
@@ -27,7 +29,16 @@ def in_batches(answer: Callable[[Tensor], Tensor], images: Tensor, batch: int, d
         images: N of them; none are asked as one batch of black ones.
         batch: images per call, which are filled up to a multiple of ROWS, or of `batch` where that is less.
         dim: of the answers, along which the images lie.
+
+    Raises:
+        NotFiniteError: of `answer`, with the number of the image among all of them.
     """
     chunks = torch.split(images, batch) if len(images) else [images]
-    answers = [answer(filled(chunk, min(ROWS, batch))).cpu() for chunk in chunks]
+    answers: list[Tensor] = []
+    for number, chunk in enumerate(chunks):
+        try:
+            answers.append(answer(filled(chunk, min(ROWS, batch))).cpu())
+        except NotFiniteError as error:
+            place = min(number * batch + error.image, len(images) - 1)  # black ones behind stand for the last
+            raise NotFiniteError(error.network, place) from error
     return torch.cat([a.narrow(dim, 0, len(chunk)) for a, chunk in zip(answers, chunks, strict=True)], dim=dim)

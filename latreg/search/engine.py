@@ -213,13 +213,19 @@ class Engine:
         waiting = [search for search in live if search.ask.appraisal]
         querying = [search for search in live if not search.ask.appraisal]
         if waiting and len(waiting) >= min(VERDICTS_AT_ONCE, WAITING * len(live)):
-            verdicts = self.appraise([search.ask.appraisal for search in waiting if search.ask.appraisal])
+            verdicts = self._verdicts(waiting)
             for search, verdict in zip(waiting, verdicts, strict=True):
                 search.tell(verdict)
         asked = [[Request(search.source, proposal) for proposal in search.ask.proposals] for search in querying]
         answers = iter(self.evaluate([request for requests in asked for request in requests]))
         for search, requests in zip(querying, asked, strict=True):
             search.tell([next(answers) for _ in requests])
+
+    def _verdicts(self, waiting: Sequence[SourceSearch]) -> list[Verdict]:
+        try:
+            return self.appraise([search.ask.appraisal for search in waiting if search.ask.appraisal])
+        except NotFiniteError as error:
+            raise _to_image_of(waiting[error.image].source, error) from error
 
     def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
         """Render, show to the SUT and count."""
@@ -249,5 +255,8 @@ class Engine:
         try:
             return list(self.sut(to_unit(images)).float().cpu().numpy())
         except NotFiniteError as error:
-            source = sources[error.image]
-            raise LatregError(f"{error} to an image of class {source.label}, z_seed {source.z_seed}") from error
+            raise _to_image_of(sources[error.image], error) from error
+
+
+def _to_image_of(source: Source, error: NotFiniteError) -> LatregError:
+    return LatregError(f"{error} to an image of class {source.label}, z_seed {source.z_seed}")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latreg.compute.batches import in_batches
-from latreg.errors import LatregError
+from latreg.errors import LatregError, NotFiniteError
 from latreg.interfaces import SUT
 
 
@@ -52,8 +52,15 @@ class Judge:
         return in_batches(self._opinions, images, self.batch, dim=1)
 
     def _opinions(self, images: Tensor) -> Tensor:
+        return torch.stack([self._opinion(number, images) for number in range(len(self.members))])
+
+    def _opinion(self, number: int, images: Tensor) -> Tensor:
+        """Of one member, (N, K)."""
         views = [images, images.flip(3)] if self.mirror else [images]
-        return torch.stack([torch.stack([member(view).cpu() for view in views]).mean(0) for member in self.members])
+        try:
+            return torch.stack([self.members[number](view).cpu() for view in views]).mean(0)
+        except NotFiniteError as error:
+            raise NotFiniteError(f"member {number} of the judge (from 0 on)", error.image) from error
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) => probabilities (N, K)."""

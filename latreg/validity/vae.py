@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from latreg.classifier.optimized import optimized
+from latreg.classifier.sut import finite
 from latreg.compute.batches import in_batches
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
@@ -111,14 +112,19 @@ class ValidityModel:
         self.batch = batch
 
     def errors(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) in [0, 1] => their mean squared error per pixel (N,), on the CPU."""
+        """Images (N, C, H, W) in [0, 1] => their mean squared error per pixel (N,), on the CPU.
+
+        Raises:
+            NotFiniteError: some are NaN or infinite.
+        """
         return in_batches(self._errors, images, self.batch)
 
     @torch.inference_mode()
     def _errors(self, images: Tensor) -> Tensor:
         images = images.to(self.device)
         mean, _ = self._optimized.encode(images)
-        return torch.stack([one.square().mean() for one in self._optimized.decode(mean) - images])
+        errors = torch.stack([one.square().mean() for one in self._optimized.decode(mean) - images])
+        return finite(errors, "the VAE")
 
 
 def load_validity_model(

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from latreg.config import conf_dir, register
+from latreg.errors import LatregError, NotFiniteError
 from latreg.interfaces import Proposal, Source
 from latreg.jobs.assembly import make_strategy
 from latreg.search.criteria import BaselineGate
@@ -206,6 +207,14 @@ def test_of_many_searches_those_that_want_a_verdict_wait_for_each_other():
     assert together == alone
     assert set(one_by_one) == {1}
     assert sum(n for n in batches if n >= VERDICTS_AT_ONCE) > 0.8 * sum(batches)
+
+
+def test_an_appraisal_that_is_not_finite_names_its_source():
+    def appraiser(pairs):
+        raise NotFiniteError("the VAE", len(pairs) - 1)
+
+    with pytest.raises(LatregError, match=r"the VAE must answer .* to an image of class [0-2], z_seed \d+$"):
+        outcomes(make_engine(MIXING, appraiser=appraiser))
 
 
 def test_a_targeted_mixture_ends_in_its_rival():

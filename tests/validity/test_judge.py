@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from latreg.errors import LatregError
+from latreg.errors import LatregError, NotFiniteError
 from latreg.validity.judge import Judge
 
 
@@ -112,3 +112,18 @@ def test_id_follows_the_members():
 def test_bad_ensembles_are_refused(members, batch, message):
     with pytest.raises(LatregError, match=message):
         Judge(members, batch)
+
+
+def test_an_answer_that_is_not_finite_is_told_with_the_member_and_the_image():
+    class Failing(Fixed):
+        def __call__(self, images):
+            if images.amax() == 1:
+                raise NotFiniteError("the classifier", int(images.amax((1, 2, 3)).argmax()))
+            return super().__call__(images)
+
+    members = [Fixed("a", [0.5, 0.5]), Failing("b", [0.5, 0.5])]
+    images = torch.zeros(11, 1, 32, 32)
+    images[9] = 1
+    with pytest.raises(NotFiniteError, match=r"member 1 of the judge \(from 0 on\) must answer with finite") as caught:
+        Judge(members, batch=4).opinions(images)
+    assert caught.value.image == 9

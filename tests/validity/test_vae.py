@@ -5,7 +5,7 @@ import torch
 
 from latreg.config import Config, DatasetConfig, TrainerConfig, VAETrainingConfig, ValidityConfig
 from latreg.data.images import ImageSet, to_unit
-from latreg.errors import LatregError
+from latreg.errors import LatregError, NotFiniteError
 from latreg.training.datamodule import DataModule
 from latreg.validity.module import VAEModule
 from latreg.validity.training import train_validity
@@ -122,3 +122,14 @@ def test_other_weights_are_refused(toy: Config, tmp_path: Path) -> None:
     weights.save(path, {"a": torch.zeros(1)}, description, {}, half=False)
     with pytest.raises(LatregError, match=r"needs a VAE with channels=1, but the one in .* has channels=3"):
         load(toy, str(path))
+
+
+def test_an_error_that_is_not_finite_is_told_with_its_image() -> None:
+    model = ValidityModel(VAE(1, 16, 2, (4, 8)), torch.rand(10), quantile=0.5, batch=2)
+    model._optimized.encode = lambda images: (images, images)  # type: ignore[method-assign]
+    model._optimized.decode = lambda images: images / images.amax((1, 2, 3), keepdim=True)  # type: ignore[method-assign]
+    images = torch.rand(5, 1, 16, 16)
+    images[3] = 0
+    with pytest.raises(NotFiniteError, match="the VAE must answer with finite numbers") as caught:
+        model.errors(images)
+    assert caught.value.image == 3

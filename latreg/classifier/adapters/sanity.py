@@ -76,7 +76,7 @@ def check_sanity(
             each other, or its classes are in another order, which costs as many images as one class or more.
     """
     wanted = (1 + 1 / len(class_names)) / 2 if min_accuracy is None else min_accuracy
-    answers = _check_answers(sut, to_unit(data.spread(TRIAL_IMAGES).images))
+    answers = check_answers(sut, to_unit(data.spread(TRIAL_IMAGES).images))
     found = _read(sut, sut.inputs, data)
     low, high = wilson(round(found.accuracy * len(data)), len(data)) or (0.0, 1.0)
     log.info(
@@ -96,7 +96,7 @@ def check_sanity(
     )
 
 
-def _check_answers(sut: AdaptedSUT, images: Tensor) -> Tensor:
+def check_answers(sut: AdaptedSUT, images: Tensor) -> Tensor:
     """Ask for the same images again, and for a few of them alone; returns what was answered, (N, K).
 
     Raises:
