@@ -72,11 +72,11 @@ def test_run_seed_0_is_a_value_and_reaches_the_strategy():
 @pytest.mark.parametrize(
     ("overrides", "generator", "classifier"),
     [
-        (["dataset=cifar10"], "stylegan2_small", "airbench"),
+        (["dataset=cifar10"], "stylegan2_medium", "airbench"),
         (["dataset=cifar10", "generator=stylegan2_medium", "classifier=cnn"], "stylegan2_medium", "cnn"),
         (["+experiment=cifar10_generator_guided"], "stylegan2_medium", "airbench"),
-        (["+experiment=cifar10_judge_b"], "stylegan2_small", "judge_whitened"),
-        (["+experiment=cifar10_generator_card"], "stylegan2_small", "cnn"),
+        (["+experiment=cifar10_judge_b"], "stylegan2_medium", "judge_whitened"),
+        (["+experiment=cifar10_generator_card"], "stylegan2_medium", "cnn"),
         (["dataset=mnist"], "stylegan2_small", "cnn"),
     ],
 )

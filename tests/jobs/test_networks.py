@@ -32,7 +32,7 @@ def test_a_data_set_alone_names_networks_that_are_what_it_says(dataset, caplog):
     caplog.set_level("INFO")
     cfg = described(f"dataset={dataset}")
     assert cfg.classifier.name == f"{dataset}_sut"
-    assert cfg.generator.name == f"{dataset}_stylegan2_small"
+    assert cfg.generator.name == f"{dataset}_stylegan2_{'medium' if dataset == 'cifar10' else 'small'}"
     assert cfg.classifier.training.epochs == cfg.generator.training.total_images == 0  # no recipe is claimed
     assert not caplog.records
 
@@ -100,4 +100,4 @@ def test_runs_that_name_other_recipes_have_the_same_settings():
 
 def test_the_default_generator_of_a_data_set_is_one_line():
     text = (Path(conf_dir()) / "dataset" / "cifar10.yaml").read_text()
-    assert "\n  - override /generator@_global_.generator: stylegan2_small" in text
+    assert "\n  - override /generator@_global_.generator: stylegan2_medium" in text
