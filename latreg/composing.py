@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from latreg.config import conf_dir, register
 from latreg.errors import LatregError
+from latreg.misfits import in_one_sentence
 
 
 def composed(overrides: Sequence[str], settings: Mapping[str, Any] | None = None, hydra: bool = False) -> DictConfig:
@@ -32,7 +33,7 @@ def composed(overrides: Sequence[str], settings: Mapping[str, Any] | None = None
         for key, value in (settings or {}).items():
             OmegaConf.update(config, key, value)
     except (HydraException, OmegaConfBaseException) as error:
-        raise LatregError(f"the settings do not fit: {_in_one_line(error)}") from error
+        raise LatregError(in_one_sentence(error)) from error
     return config
 
 
@@ -47,9 +48,3 @@ def _hydra_apart() -> Iterator[None]:
     finally:
         GlobalHydra.instance().hydra = outer
         version.VersionBase.instance().version_base = base
-
-
-def _in_one_line(error: Exception) -> str:
-    """With what Hydra found first, such as the key that the schema has not got."""
-    reasons = [error, error.__cause__] if error.__cause__ else [error]
-    return "; ".join(" ".join(str(reason).split()) for reason in reasons)

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -9,11 +11,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning barriers cost mo
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from latreg.config import conf_dir, register
 from latreg.errors import LatregError
+from latreg.misfits import in_one_sentence
+
+FULL_ERROR = "HYDRA_FULL_ERROR"  # environment variable with which Hydra raises its errors
+TOLD_HERE = "LATREG_TELLS_ERRORS"  # beside it where latreg has set it
 
 register()
 
@@ -33,9 +40,41 @@ def register_run_time() -> None:
 register_run_time()
 
 
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Have Hydra raise its errors, which it would tell in several lines; processes that this one starts know it too."""
+    ours = {FULL_ERROR: "1", TOLD_HERE: "1"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def main() -> None:
+    """Run the jobs of the command line. A user's mistake ends them with one sentence.
+
+    HYDRA_FULL_ERROR=1 shows the traceback.
+    """
+    shows_all = FULL_ERROR in os.environ and TOLD_HERE not in os.environ
+    try:
+        with _hydra_raises():
+            _run_job()
+    except (HydraException, OmegaConfBaseException) as error:
+        if shows_all:
+            raise
+        print(in_one_sentence(error), file=sys.stderr)
+        sys.exit(1)
+
+
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
-def main(cfg: DictConfig) -> None:
-    """Run one job. A user's mistake ends it with one sentence; HYDRA_FULL_ERROR=1 shows the traceback."""
+def _run_job(cfg: DictConfig) -> None:
+    """Run one job of a configuration that Hydra has composed."""
     from latreg.jobs import stages  # imports torch, which --help and a misspelt key need not wait for
 
     folder = HydraConfig.get().runtime.output_dir

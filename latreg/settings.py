@@ -122,6 +122,21 @@ def refusal(declared: Setting, kind: Any, value: Any) -> str | None:
     return next((problem for problem in elements if problem), None) or _refusal_of_list(declared, value)
 
 
+def misfit(declared: Setting, kind: Any, value: Any) -> str:
+    """What a value that the schema has not taken must be, "must be a whole number or null, got 'many'".
+
+    Args:
+        declared: of the setting.
+        kind: its type in the schema.
+        value: of another type.
+    """
+    if problem := refusal(declared, kind, value):
+        return problem
+    optional, kind = isinstance(kind, UnionType), _without_none(kind)
+    wanted = "a list" if get_origin(kind) in (list, tuple) else KINDS.get(kind, "a group of settings")
+    return f"must be {wanted}{' or null' * optional}, got {'null' if value is None else repr(value)}"
+
+
 def _refusal_in_list(declared: Setting, kind: Any, value: Any) -> str | None:
     if get_origin(kind) is list:
         return refusal(Setting(low=declared.low, high=declared.high), kind, value)

@@ -224,12 +224,12 @@ BAD_INPUT = [
     ({"model": "net.onnx"}, "must name an existing file, got net.onnx"),
     ({"model": "zoo:nothing"}, "must name an existing file, got zoo:nothing"),
     ({"model": "zoo:cifar10_sut", "dataset": "mnist"}, "the data set mnist needs a classifier with channels=1"),
-    ({"dataset": "nothing"}, "Could not find 'dataset/nothing'"),
+    ({"dataset": "nothing"}, "dataset must be one of cifar10, .*, got nothing"),
     ({"experiment": "paper"}, "makes one run, but the experiment paper is a sweep"),
     ({"experiment": "mnist_judge_a"}, "needs stage=search, got stage=train_classifier"),
-    ({"overrides": ["search.sourcs=1"]}, "Key 'sourcs' not in 'SearchConfig'"),
+    ({"overrides": ["search.sourcs=1"]}, "search.sourcs is no setting: search has "),
     ({"sources_per_class": 0}, "search.sources_per_class must be at least 1, got 0"),
-    ({"sources_per_class": "many"}, "'many' of type 'str' could not be converted to Integer"),
+    ({"sources_per_class": "many"}, "search.sources_per_class must be a whole number, got 'many'"),
 ]
 
 

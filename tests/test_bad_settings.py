@@ -1,6 +1,7 @@
 """No value of a setting leads to a traceback: what the schema does not allow is refused in one sentence."""
 
 import copy
+import os
 import random
 import re
 
@@ -10,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from latreg.composing import composed as latreg_composed
 from latreg.config import check_settings, typed
 from latreg.errors import LatregError
 from latreg.evaluation.manifold import NEAREST
@@ -120,9 +122,42 @@ def test_messages(bases, base, text, message):
     assert str(caught.value).startswith(message)
 
 
-def test_hydra_reports_a_value_of_another_type_by_itself():
+MISFITS = [
+    ("search.chunk=many", "search.chunk must be a whole number, got 'many'"),
+    ("search.chunk=[1]", "search.chunk must be a whole number, got [1]"),
+    ("search.workers=null", "search.workers must be a whole number, got null"),
+    ("search.min_margin=much", "search.min_margin must be a number, got 'much'"),
+    ("search.uncertain_only=perhaps", "search.uncertain_only must be true or false, got 'perhaps'"),
+    ("search.classes=[a]", "search.classes must be a whole number, got 'a'"),
+    ("strategy.psi_grid=word", "strategy.psi_grid must be a list, got 'word'"),
+    ("search=3", "search must be a group of settings, got 3"),
+    (
+        "stage=[1]",
+        "stage must be one of search, train_classifier, train_generator, train_validity, evaluate_generator,",
+    ),
+    ("truncation.grid={a:1}", "Error merging override truncation.grid={a:1}; Cannot merge DictConfig with ListConfig"),
+    ("search.source_per_class=1", "search.source_per_class is no setting: did you mean search.sources_per_class"),
+    ("foo=1", "foo is no setting: the configuration has stage, name, "),
+    ("strategy=luck", "strategy must be one of hunt, mixing, random, sampling, got luck"),
+    ("search.chunk", "Error parsing override 'search.chunk' missing EQUAL at '<EOF>'"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISFITS)
+def test_what_hydra_does_not_take_is_told_in_one_sentence(text, message):
+    with pytest.raises(LatregError) as caught:
+        latreg_composed(["+experiment=mnist_random", text])
+    assert str(caught.value).startswith(message)
+    assert "full_key" not in str(caught.value)
+
+
+def test_the_command_line_tells_it_alike(cli, monkeypatch):
+    code, out, err = cli("+experiment=mnist_random", "search.chunk=many")
+    assert (code, out, err) == (1, "", "search.chunk must be a whole number, got 'many'\n")
+    assert "HYDRA_FULL_ERROR" not in os.environ
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(HydraException):
-        composed("search.chunk=many")
+        cli("+experiment=mnist_random", "search.chunk=many")
 
 
 @pytest.mark.parametrize("text", ["name=${nope}", "name=???"])

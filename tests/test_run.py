@@ -137,8 +137,8 @@ BAD_INPUT = [
     ("stage=dance", "stage must be one of search,"),
     ("device=tpu", "device must be auto, cpu, cuda or cuda:<n>, got 'tpu'"),
     ("validity.gates=[pretty]", "validity.gates must be of screened, in_distribution, label_kept, got pretty"),
-    ("search.sourcs_per_class=1", "Key 'sourcs_per_class' not in 'SearchConfig'"),
-    ("strategy=luck", "Could not find 'strategy/luck'"),
+    ("search.sourcs_per_class=1", "search.sourcs_per_class is no setting: did you mean search.sources_per_class"),
+    ("strategy=luck", "strategy must be one of hunt, mixing, random, sampling, got luck"),
 ]
 
 
