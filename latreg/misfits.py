@@ -29,7 +29,7 @@ def in_one_sentence(error: HydraException | OmegaConfBaseException) -> str:
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException) and (sentence := _of_a_setting(cause)):
         return sentence
-    return "; ".join(_in_its_words(one) for one in dict.fromkeys((error, cause)) if one)
+    return "; ".join(dict.fromkeys(_in_its_words(one) for one in (error, cause) if one))
 
 
 def _in_its_words(error: BaseException) -> str:

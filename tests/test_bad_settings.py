@@ -151,6 +151,11 @@ def test_what_hydra_does_not_take_is_told_in_one_sentence(text, message):
     assert "full_key" not in str(caught.value)
 
 
+def test_a_job_that_is_refused_says_it_once(cli):
+    _, _, err = cli("+experiment=mnist_random", "search.chunk=-1")
+    assert err.splitlines()[1:] == ["search.chunk must be at least 1, got -1"]  # behind what Hydra says of the job
+
+
 def test_the_command_line_tells_it_alike(cli, monkeypatch):
     code, out, err = cli("+experiment=mnist_random", "search.chunk=many")
     assert (code, out, err) == (1, "", "search.chunk must be a whole number, got 'many'\n")

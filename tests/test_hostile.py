@@ -202,9 +202,15 @@ JSONS = {
 }
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports without figures, which take seconds, and are of the numbers that were read."""
+    monkeypatch.setattr("latreg.report.figures.draw", lambda results: {})
+
+
 @pytest.mark.parametrize("name", ["status.json", "metrics.json", "sources.json"])
 @pytest.mark.parametrize("kind", JSONS)
-def test_json_files(name, kind, run, tmp_path, capfd):
+def test_json_files(name, kind, run, tmp_path, capfd, undrawn):
     (run / name).write_bytes(JSONS[kind])
     for command in ("export", "merge", "report"):
         code, lines = outcome(command, run, tmp_path / command, capfd)

@@ -24,7 +24,7 @@ def as_text(results: Mapping[str, Any]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows of equal length as lines with columns below each other; None is a dash, a float has four digits."""
+    """Rows of equal length as lines with columns below each other; None is a dash, a float has four digits, a list is an interval."""
     cells = [["-" if value is None else _number(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
@@ -47,4 +47,6 @@ def shown(name: str, column: Mapping[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, list):  # an interval
+        return " .. ".join(map(_number, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
