@@ -24,7 +24,7 @@ def as_text(results: Mapping[str, Any]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows of equal length as lines with columns below each other; None is a dash, a float has four digits, a list is an interval."""
+    """Rows of equal length as lines with columns below each other; None is a dash, a list an interval of floats."""
     cells = [["-" if value is None else _number(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells)
