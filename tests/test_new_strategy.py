@@ -97,4 +97,4 @@ def test_what_it_checks_against_the_generator_is_refused_in_one_sentence(cli, co
 def test_a_setting_that_its_schema_does_not_have_is_refused(cli, command):
     code, _, err = cli(*command, "strategy.partners=3")
     assert code == 1
-    assert "Key 'partners' not in 'ExchangeConfig'" in err
+    assert "strategy.partners is no setting: strategy has _target_, name, layers, rivals, most_layers" in err

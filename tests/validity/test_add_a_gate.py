@@ -11,6 +11,7 @@ from latreg.report.gather import gather
 from latreg.runs.records import measured_columns, read_records
 from latreg.tracking import search as tracking
 from latreg.validity.gate import Gate
+from latreg.validity.held_out import HeldOut
 from tests.helpers.example_records import FLAGS, MEASURED
 from tests.helpers.studies import make_run, with_faults
 
@@ -68,7 +69,7 @@ def run_search(cli, folder):
 def test_a_further_gate_is_measured_recorded_counted_reported_and_tracked(cli, tmp_path, logged):
     run = run_search(cli, tmp_path)
 
-    assert measured_columns(run) == MEASURED | {"brightness": float, "bright": bool}
+    assert measured_columns(run) == MEASURED | HeldOut.columns | {"brightness": float, "bright": bool}
     found = list(read_records(run))
     flips = [record for record in found if record.flipped]
     bright = [record for record in flips if record.measured["bright"]]
@@ -85,7 +86,7 @@ def test_a_further_gate_is_measured_recorded_counted_reported_and_tracked(cli, t
     without = make_run(tmp_path / "without", with_faults(9, 3), "random")
     results.write(gather([run, without]), tmp_path / "results")
     table = results.read(tmp_path / "results")
-    assert table.gates == [*FLAGS, "bright"]
+    assert table.gates == [*FLAGS, "held_out", "bright"]
     (own, other) = (next(r.numbers for r in table.cells if r.cell.strategy == name) for name in ("mixing", "random"))
     assert (own["bright"], own["bright_share"]) == (len(bright), pytest.approx(len(bright) / len(flips)))
     assert other["bright"] is None
