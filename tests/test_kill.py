@@ -66,7 +66,7 @@ def end(process):
 def at_work(tmp_path):
     """A run with two workers that has saved its first part, and is not finished."""
     run_dir = tmp_path / "run"
-    size = ("search.sources_per_class=40", "search.part_size=8", "search.max_queries_per_source=20")
+    size = ("search.sources_per_class=20", "search.part_size=8", "search.max_queries_per_source=20")
     process = start(run_dir, "search.workers=2", *size)
     try:
         wait_until(lambda: part_paths(run_dir) or process.poll() is not None)

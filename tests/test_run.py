@@ -210,20 +210,21 @@ def test_a_generator_is_trained_taken_up_and_measured(cli, toy_mnist, tmp_path):
     assert 0 <= scores["judge_agreement_psi_1_class"] <= 1
 
 
-def test_an_interrupted_search_keeps_what_it_found_and_goes_on(tmp_path):
+def test_an_interrupted_search_keeps_what_it_found_and_goes_on(cli, tmp_path):
     """SIGTERM in the middle; resumed, the run ends with the records of an uninterrupted one."""
-    command = [sys.executable, "-m", "latreg.run", "+experiment=mnist_mixing", "tracking=disabled", "device=cpu"]
-    command += ["search.sources_per_class=3", "search.max_queries_per_source=60", "search.concurrency=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-
-    def run(folder, *more):
-        return subprocess.Popen([*command, f"hydra.run.dir={folder}", *more], env=environment, stderr=subprocess.PIPE)
-
-    process = run(tmp_path / "cut")
+    command = [
+        "+experiment=mnist_mixing",
+        "search.sources_per_class=3",
+        "search.max_queries_per_source=60",
+        "device=cpu",
+    ]
+    command += ["search.classes=[3,4,8]", "search.concurrency=2", "classifier.probe_images=0"]
+    cut = [sys.executable, "-m", "latreg.run", *command, "tracking=disabled", f"hydra.run.dir={tmp_path / 'cut'}"]
+    process = subprocess.Popen(cut, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
     status = tmp_path / "cut" / "status.json"
     while process.poll() is None and not (status.exists() and json.loads(status.read_text())["weights"]):
         time.sleep(0.1)
-    time.sleep(1)
+    time.sleep(0.5)
     process.terminate()
     _, err = process.communicate(timeout=120)
     if process.returncode == 0:
@@ -231,8 +232,8 @@ def test_an_interrupted_search_keeps_what_it_found_and_goes_on(tmp_path):
     assert b"resume=true" in err
     assert json.loads((tmp_path / "cut" / "status.json").read_text())["state"] == "interrupted"
 
-    assert run(tmp_path / "cut", "resume=true").wait(timeout=300) == 0
-    assert run(tmp_path / "whole").wait(timeout=300) == 0
+    assert cli(*command, f"hydra.run.dir={tmp_path / 'cut'}", "resume=true")[0] == 0
+    assert cli(*command, f"hydra.run.dir={tmp_path / 'whole'}")[0] == 0
     cut, whole = (list(read_records(tmp_path / name)) for name in ("cut", "whole"))
     assert [outcome(record) for record in cut] == [outcome(record) for record in whole]
 
@@ -255,8 +256,8 @@ def outcomes(folder):
 
 
 def test_workers_and_shards_find_the_same_records(cli, tmp_path):
-    command = ["+experiment=mnist_mixing", "search.sources_per_class=4", "search.classes=[3,4,8]", "device=cpu"]
-    command += ["search.max_queries_per_source=30"]
+    command = ["+experiment=mnist_mixing", "search.sources_per_class=2", "search.classes=[3,4,8]", "device=cpu"]
+    command += ["search.max_queries_per_source=30", "classifier.probe_images=0"]
 
     def search(name, *more):
         assert cli(*command, f"hydra.run.dir={tmp_path / name}", *more)[0] == 0
