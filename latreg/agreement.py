@@ -11,7 +11,7 @@ from latreg.annotation.agreement import agreement
 from latreg.annotation.answers import read_all
 from latreg.annotation.study import read_study
 from latreg.errors import LatregError
-from latreg.measures.tables import aligned, percent
+from latreg.measures.tables import aligned, percent, shown
 from latreg.runs.files import replacing
 
 
@@ -39,7 +39,10 @@ def as_text(found: dict[str, Any]) -> str:
         for name, of in found["annotators"].items()
     ]
     cells = [["faults of", "seen", "valid to people", "share"]]
-    cells += [[name, str(of["faults"]), str(of["valid"]), _share(of)] for name, of in found["cells"].items()]
+    cells += [
+        [name, str(of["faults"]), str(of["valid"]), shown("valid_rate", of) or "-"]
+        for name, of in found["cells"].items()
+    ]
     pairs = [["annotators", "pictures in common", "kappa, class", "kappa, validity"]]
     pairs += [
         [" and ".join(of["annotators"]), str(of["pictures"]), _number(of["kappa_class"]), _number(of["kappa_valid"])]
@@ -55,13 +58,6 @@ def as_text(found: dict[str, Any]) -> str:
     ]
     tables = [aligned(people), aligned(cells), *([aligned(pairs)] if found["pairs"] else [])]
     return "\n\n".join([*tables, "\n".join(lines)])
-
-
-def _share(of: dict[str, Any]) -> str:
-    if of["share"] is None:
-        return "-"
-    low, high = of["share_ci95"]
-    return f"{percent(of['share'])} ({percent(low).removesuffix(' %')} to {percent(high)})"
 
 
 def _percent(share: float | None) -> str:

@@ -95,8 +95,8 @@ def _cells(items: Mapping[str, Item], verdicts: Mapping[str, bool]) -> dict[str,
 
 
 def _validity(valid: int, faults: int) -> dict[str, Any]:
-    share = {"share": _share(valid, faults), "share_ci95": wilson(valid, faults)}
-    return {"faults": faults, "valid": valid} | share
+    rate = {"valid_rate": _share(valid, faults), "valid_rate_ci95": wilson(valid, faults)}
+    return {"faults": faults, "valid": valid} | rate
 
 
 def _judge(items: Mapping[str, Item], verdicts: Mapping[str, bool]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from latreg.runs.folder import read_status
 # Of metrics.json; those that no job has are left out.
 METRICS = (
     *("sources", "accepted", "flipped", "valid_faults", "fault_rate_per_source", "queries_per_valid_fault"),
+    *("robust_faults", "queries_per_robust_fault"),
     *("validation_accuracy", "test_accuracy", "false_alarm_rate", "n_images"),
 )
 

@@ -42,8 +42,8 @@ def shown(name: str, column: Mapping[str, Any]) -> str:
     if value is None:
         return ""
     share = any(word in name.split("_") for word in _SHARES)
-    shown = [percent(one) if share else _number(one) for one in (value, *(interval or ()))]
-    return shown[0] if len(shown) == 1 else f"{shown[0]} ({shown[1].removesuffix(' %')} to {shown[2]})"
+    words = [percent(one) if share else _number(one) for one in (value, *(interval or ()))]
+    return words[0] if len(words) == 1 else f"{words[0]} ({words[1].removesuffix(' %')} to {words[2]})"
 
 
 def _number(value: Any) -> str:
