@@ -259,7 +259,7 @@ class HuggingFaceClassifierConfig(OwnClassifierConfig):
 class TimmClassifierConfig(OwnClassifierConfig):
     """A model of timm by its name; weights is its state_dict, None = what timm has under that name."""
 
-    loader: ClassVar[str] = "latreg.classifier.adapters.module.load_timm"
+    loader: ClassVar[str] = "latreg.classifier.adapters.timm.load_timm"
     takes_arguments: ClassVar[bool] = True
     kind: str = setting("timm", choices=("timm",))
     weights_key: str | None = None  # as of TorchClassifierConfig

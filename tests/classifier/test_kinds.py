@@ -410,6 +410,7 @@ def eye_of_transformers(tmp_path: Path) -> Path:
 
 VIT = {"image_processor_type": "ViTImageProcessor", "size": 12, "do_normalize": False}
 MOBILE = {"image_processor_type": "MobileViTImageProcessor", "size": {"shortest_edge": 12}, "crop_size": 12}
+CONVNEXT = {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 12}, "crop_pct": 0.7}
 
 
 @needs_hf
@@ -428,6 +429,10 @@ MOBILE = {"image_processor_type": "MobileViTImageProcessor", "size": {"shortest_
         ({**VIT, "do_normalize": True, "image_mean": [0.4, 0.5]}, r"image_mean in .*must have 1 value or 3, one for"),
         ({**VIT, "size": {"height": 12, "width": 24}}, r"image processor of .* must make one square"),
         ({**VIT, "image_processor_type": "NoSuchProcessor"}, "must describe an image processor of transformers"),
+        (CONVNEXT, RIGHT),
+        ({**VIT, "image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True}, RIGHT),
+        ({**VIT, "size": 60000}, r"size in .*preprocessor_config.json must be at most 4096, got 60000"),
+        ({**CONVNEXT, "crop_pct": 1e-4}, r"crop_pct in .*preprocessor_config.json must be at least 0.1, got 0.0001"),
     ],
 )
 def test_images_are_prepared_as_the_library_does(
@@ -450,6 +455,27 @@ def test_images_are_prepared_as_the_library_does(
     assert "preprocessor_config.json" in sut.files
     flipped = load(replace(config, channel_order="bgr" if sut.inputs.channel_order == "rgb" else "rgb"), dataset)
     torch.testing.assert_close(flipped.inputs(to_unit(images)), sut.inputs(to_unit(images.flip(1))), rtol=0, atol=1e-6)
+
+
+@needs_hf
+def test_settings_that_a_processor_cannot_follow_are_refused(eye_of_transformers: Path) -> None:
+    own = {"image_processor_type": "PoolFormerImageProcessor", "size": 12, "crop_pct": 0.9, "crop_size": 12}
+    (eye_of_transformers / "preprocessor_config.json").write_text(json.dumps(own))
+    sut = load(HuggingFaceClassifierConfig(weights=str(eye_of_transformers), size=20), replace(DATASET, channels=3))
+    with pytest.raises(
+        LatregError, match=r"classifier.size=20 cannot be had from the image processor of .*its own siz"
+    ):
+        sut.inputs(torch.rand(2, 3, 12, 12))
+
+
+@needs_hf
+def test_settings_replace_all_that_a_processor_does_to_values(eye_of_transformers: Path) -> None:
+    own = {**VIT, "image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True, "include_top": True}
+    (eye_of_transformers / "preprocessor_config.json").write_text(json.dumps({**own, "do_normalize": True}))
+    config = HuggingFaceClassifierConfig(weights=str(eye_of_transformers), white=1.0, mean=[0.3], std=[0.2])
+    images = to_unit(torch.randint(0, 256, (2, 3, 12, 12), dtype=torch.uint8))
+    inputs = load(config, replace(DATASET, channels=3)).inputs
+    torch.testing.assert_close(inputs(images), (images * inputs.white - 0.3) / 0.2)
 
 
 @needs_hf

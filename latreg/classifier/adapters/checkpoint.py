@@ -5,6 +5,7 @@ import pickle
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def _inert(name: str) -> tuple[Any, str]:
 def _what_is(path: Path, foreign: list[str], error: Exception) -> str:
     """What a file is that torch.load refuses, and what to do about it."""
     head = path.read_bytes()[:64]
-    names = zipfile.ZipFile(path).namelist() if zipfile.is_zipfile(path) else []
+    names = _members(path)
     kinds = {
         "a TorchScript program: save the state_dict of its network, or a program of torch.export": any(
             name.endswith("/constants.pkl") for name in names
@@ -143,6 +144,13 @@ def _what_is(path: Path, foreign: list[str], error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError) and not names:
         return "it is damaged, or holds other things, and nothing else than tensors is read from a file"
     return f"it is damaged or of another kind, and nothing else than tensors is read from a file: {reason(error)}"
+
+
+def _members(path: Path) -> list[str]:
+    """What a zip file holds; nothing where it is none, or its list is damaged."""
+    with suppress(Exception), zipfile.ZipFile(path) as archive:  # UnicodeDecodeError and struct.error among them
+        return archive.namelist()
+    return []
 
 
 def flat_tensors(content: Any, path: Path) -> dict[str, Tensor]:

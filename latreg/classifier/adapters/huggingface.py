@@ -1,6 +1,6 @@
 """Image classifiers of Hugging Face transformers."""
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.importing import extra
-from latreg.classifier.adapters.inputs import Inputs, Preset
+from latreg.classifier.adapters.inputs import MAX_SIDE, MIN_CROP, Inputs, Preset, numbers, per_channel
 from latreg.classifier.adapters.module import answering
+from latreg.classifier.adapters.timm import Transform
 from latreg.config import DatasetConfig, HuggingFaceClassifierConfig
+from latreg.data.images import quantize
 from latreg.errors import LatregError, reason
 from latreg.json_files import read_names
 from latreg.zoo import weights
@@ -67,14 +69,14 @@ def _folder(config: HuggingFaceClassifierConfig) -> Path:
         ) from error
 
 
-def _preset(config: Any, path: Path, processor: "Processor | None") -> Preset:
+def _preset(config: Any, path: Path, processor: "Processor | Transform | None") -> Preset:
     """What a model says beside its processor."""
     names = [str(name) for _, name in sorted((config.id2label or {}).items())]
     origin = {"channels": f"num_channels in {path}", "size": f"image_size in {path}"}
     if processor is not None:
-        origin |= {"mean": f"image_mean in {processor.path}", "std": f"image_std in {processor.path}"}
+        origin |= processor.keys
     return Preset(
-        channels=_channels(config),
+        channels=processor.channels if processor else _channels(config),
         size=_side(getattr(config, "image_size", None), origin["size"]),
         class_names=tuple(names),
         preprocessor=processor,
@@ -113,26 +115,34 @@ class Processor:
 
     def __post_init__(self) -> None:
         own = self.process
+        self._check_sizes()
         rescale = getattr(own, "do_rescale", None)
         factor = getattr(own, "rescale_factor", None) or 1 / 255
-        self.white = 255.0 * self._number("rescale_factor", factor) if rescale else 255.0
+        self.white = 255.0 * numbers(f"rescale_factor in {self.path}", factor)[0] if rescale else 255.0
         normalize = bool(getattr(own, "do_normalize", None))
         self.mean = self._values("image_mean", 0.0) if normalize else (0.0,) * self.channels
         self.std = self._values("image_std", 1.0) if normalize else (1.0,) * self.channels
         self.channel_order = "bgr" if getattr(own, "do_flip_channel_order", None) else "rgb"
 
-    def _values(self, key: str, default: float) -> tuple[float, ...]:
-        values = getattr(self.process, key, None)
-        values = [default] if values is None else values if isinstance(values, list | tuple) else [values]
-        if len(values) not in (1, self.channels):
-            allowed = "1 value" if self.channels == 1 else f"1 value or {self.channels}"
-            raise LatregError(f"{key} in {self.path} must have {allowed}, one for each channel, got {list(values)}")
-        return tuple(self._number(key, value) for value in values) * (self.channels if len(values) == 1 else 1)
+    def _check_sizes(self) -> None:
+        """Refuse what would take all memory before anything is seen of it."""
+        for key in ("size", "crop_size", "pad_size"):
+            sides = getattr(self.process, key, None)
+            values = list(dict(sides).values()) if isinstance(sides, Iterable) else [sides]  # their dict is no Mapping
+            if (side := max((one for one in values if isinstance(one, int | float)), default=0)) > MAX_SIDE:
+                raise LatregError(f"{key} in {self.path} must be at most {MAX_SIDE}, got {side}")
+        part = getattr(self.process, "crop_pct", None)
+        if part is not None and numbers(f"crop_pct in {self.path}", part)[0] < MIN_CROP:
+            raise LatregError(f"crop_pct in {self.path} must be at least {MIN_CROP:g}, got {part}")
 
-    def _number(self, key: str, value: Any) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise LatregError(f"{key} in {self.path} must be made of finite numbers, got {str(value)[:100]!r}")
-        return float(value)
+    @property
+    def keys(self) -> dict[str, str]:
+        """What its values are called in messages."""
+        return {"mean": f"image_mean in {self.path}", "std": f"image_std in {self.path}"}
+
+    def _values(self, key: str, default: float) -> tuple[float, ...]:
+        values, name = getattr(self.process, key, None), f"{key} in {self.path}"
+        return per_channel(name, numbers(name, default if values is None else values), self.channels)
 
     def __call__(self, images: Tensor, inputs: Inputs) -> Tensor:
         """Images (N, C, H, W) in [0, 1] => what the processor makes of them, but for what `inputs` wants otherwise."""
@@ -141,22 +151,31 @@ class Processor:
             changed |= {"do_rescale": True, "rescale_factor": inputs.white / 255}
         if (inputs.mean, inputs.std) != (self.mean, self.std):
             changed |= {"do_normalize": True, "image_mean": list(inputs.mean), "image_std": list(inputs.std)}
+        if changed:  # what some processors do besides would come on top of it
+            changed |= {key: False for key in ("rescale_offset", "include_top") if getattr(self.process, key, None)}
         if inputs.size != self.size:
             side = {"height": inputs.size, "width": inputs.size}
             changed |= {"do_resize": True, "size": side, "do_center_crop": False}
         if inputs.channel_order != self.channel_order:
             images = images.flip(1)
-        return self.pixels(images, **changed)
+        prepared = self.pixels(images, **changed)
+        if prepared.shape[-2:] != (inputs.size, inputs.size):
+            raise LatregError(
+                f"classifier.size={inputs.size} cannot be had from the image processor of {self.path}, which makes "
+                f"{tuple(prepared.shape[-2:])} of it; its own size is {self.size}"
+            )
+        return prepared
 
     def pixels(self, images: Tensor, **changed: Any) -> Tensor:
         """Ask the processor, with other values for some of its keys."""
-        levels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        levels = quantize(images).permute(0, 2, 3, 1).cpu().numpy()
         try:
             prepared = self.process(list(levels), return_tensors="np", input_data_format="channels_last", **changed)
             return torch.from_numpy(np.asarray(prepared["pixel_values"], np.float32)).to(images.device)
         except Exception as error:  # each processor has its own
             raise LatregError(
-                f"the image processor of {self.path} cannot prepare images {tuple(images.shape)}: {reason(error)}"
+                f"the image processor of {self.path} cannot prepare images {tuple(images.shape)}"
+                f"{f' with {changed}' if changed else ''}: {reason(error)}"
             ) from error
 
 
@@ -166,12 +185,16 @@ def _processor(
     config: HuggingFaceClassifierConfig,
     dataset: DatasetConfig,
     network: Any,
-) -> Processor | None:
+) -> Processor | Transform | None:
     """The one that the model came with, in the form that needs Pillow alone; None if it came with none.
+
+    Models of timm come with timm's own description, and the library prepares their images as timm does.
 
     Raises:
         LatregError: it cannot be read, or does not make squares of the data set's images.
     """
+    if network.config.model_type == "timm_wrapper":
+        return Transform.of(getattr(network.config, "pretrained_cfg", None), folder / "config.json")
     path = next((folder / name for name in PROCESSORS if (folder / name).is_file()), None)
     if path is None:
         return None

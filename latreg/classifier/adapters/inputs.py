@@ -1,8 +1,9 @@
 """What latreg's images become before a classifier made elsewhere sees them."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from latreg.errors import LatregError
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow turns RGB into L
 FITS = ("crop", "resize")
 CHANNEL_ORDERS = ("rgb", "bgr")
+MAX_SIDE = 4096  # of an input that a file asks for, as of classifier.size
+MIN_CROP = 0.1  # part of a scaled image that a file lets a network see: a smaller one needs a huge image
 LAYOUTS = ("nchw", "nhwc")
 
 
@@ -124,8 +127,8 @@ def make_inputs(config: OwnClassifierConfig, preset: Preset, dataset: DatasetCon
         raise LatregError(f"classifier.size and classifier.white must be above 0, got {size} and {config.white:g}")
     mean = config.mean or (own.mean if own else preset.mean) or (0.0,)
     std = config.std or (own.std if own else preset.std) or (1.0,)
-    mean = _per_channel(_name("mean", config, preset), mean, channels)
-    std = _per_channel(_name("std", config, preset), std, channels)
+    mean = per_channel(_name("mean", config, preset), mean, channels)
+    std = per_channel(_name("std", config, preset), std, channels)
     if 0 in std:
         raise LatregError(f"{_name('std', config, preset)} must not be 0, got {_as_setting(std)}")
     inputs = Inputs(
@@ -188,8 +191,25 @@ def _fit(fit: str | None, size: int, dataset: DatasetConfig) -> str:
     return fit or "resize"
 
 
-def _per_channel(name: str, values: list[float] | tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """One value for each channel; a single one holds for all."""
+def numbers(name: str, values: Any) -> tuple[float, ...]:
+    """Finite numbers that somebody's file holds under a name, several or one.
+
+    Raises:
+        LatregError: they are something else.
+    """
+    values = values if isinstance(values, list | tuple) else [values]
+    for value in values:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise LatregError(f"{name} must be made of finite numbers, got {str(value)[:100]!r}")
+    return tuple(map(float, values))
+
+
+def per_channel(name: str, values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """One value for each channel; a single one holds for all.
+
+    Raises:
+        LatregError: there are more or fewer.
+    """
     if len(values) == 1:
         return tuple(map(float, values)) * channels
     if len(values) != channels:
