@@ -94,11 +94,21 @@ def load_sut(
             data set's.
     """
     path = weights.resolve(weights_name, key)
-    state, description = weights.load(path, KIND)
-    _check_description(description, dataset, path)
-    made = {name: description[name] for name in ("network", "channels", "num_classes", "network_args")}
-    network = weights.built(lambda: build(**made, source=f"the description in {path}"), state, path)
+    network = load_network(path, dataset)
     return TorchSUT(network, weights.sha256(path), torch.device(device), weights.read_card(path))
+
+
+def load_network(path: Path, dataset: DatasetConfig | None = None) -> Classifier:
+    """The network of a weights file, which describes itself; of a data set, if given, for its classes and channels.
+
+    Raises:
+        LatregError: it holds no classifier, or one for other classes or channels.
+    """
+    state, description = weights.load(path, KIND)
+    if dataset is not None:
+        _check_description(description, dataset, path)
+    made = {name: description[name] for name in ("network", "channels", "num_classes", "network_args")}
+    return weights.built(lambda: build(**made, source=f"the description in {path}"), state, path)
 
 
 def _check_description(description: dict[str, Any], dataset: DatasetConfig, path: Path) -> None:

@@ -59,7 +59,7 @@ def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[
         "queries": queries,
         "queries_per_valid_fault": _ratio(queries, len(faults)),
         "sources_per_valid_fault": _ratio(len(records), len(faults)),
-        **_robust(records, faults, queries),
+        **_robust(records, faults),
         **_held_out(faults),
         "stability_median": _median([r.stability for r in faults]),
         **{name: _total([r.column(name) for r in records]) for name in APART},
@@ -71,8 +71,12 @@ def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[
     }
 
 
-def _robust(records: Sequence[BoundaryRecord], faults: Sequence[BoundaryRecord], queries: int) -> dict[str, Any]:
-    """Of the valid faults those that are robust; None where it is not known of each."""
+def _robust(records: Sequence[BoundaryRecord], faults: Sequence[BoundaryRecord]) -> dict[str, Any]:
+    """Of the valid faults those that are robust, and what they cost with all that was asked to know it.
+
+    None where it is not known of each.
+    """
+    queries = sum(r.queries + (r.walk_queries or 0) + (r.stability_queries or 0) for r in records)
     known = all(r.robust_fault is not None for r in faults)
     count = sum(r.robust_fault is True for r in faults) if known and _measured_at_all(records) else None
     return {

@@ -8,8 +8,8 @@ import numpy as np
 from latreg.measures import metrics
 from latreg.report.results import CHOSEN, STRATA
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
-from latreg.report.runs import Column, Rows, Run, Study, robust_faults
-from latreg.report.statistics import bootstrap, median_interval, ratio, wilson
+from latreg.report.runs import Column, Rows, Run, Study, all_queries, robust_faults
+from latreg.report.statistics import clustered_ratio, median_interval, ratio, wilson
 from latreg.runs.cell import Cell
 
 CURVE_POINTS = 20  # of a budget curve
@@ -45,8 +45,7 @@ def summarize(rows: Rows) -> Raw:
         summary |= _rate(f"{gate}_share", counts[gate], flipped)  # of the flips
     summary |= _rate("valid_rate", valid, n)
     summary |= {"queries": int(rows.queries.sum()), "stopped_by_budget": int(rows.stopped_by_budget.sum())}
-    summary |= _cost("sources_per_valid_fault", np.ones(n), rows.valid_fault)
-    summary |= _cost("queries_per_valid_fault", rows.queries, rows.valid_fault)
+    summary |= _costs("valid", rows.queries, rows.valid_fault, rows.z_seed)
     summary |= _robust(rows)
     summary |= _median("margin_median", boundary_margins(flips))
     summary |= _median("bracket_median", flips.bracket[~np.isnan(flips.last_margin)])
@@ -60,9 +59,7 @@ def _robust(rows: Rows) -> Raw:
     robust, valid = robust_faults(rows), rows.where(rows.valid_fault == 1)
     count = _count(robust)
     summary: Raw = {"robust_faults": count} | _rate("robust_rate", count, len(rows))
-    known = np.zeros(len(rows)) if count is None else robust
-    summary |= _cost("sources_per_robust_fault", np.ones(len(rows)), known)
-    summary |= _cost("queries_per_robust_fault", rows.queries, known)
+    summary |= _costs("robust", all_queries(rows), np.zeros(len(rows)) if count is None else robust, rows.z_seed)
     summary |= _median("stability_median", valid.stability[~np.isnan(valid.stability)])
     summary |= _held_out("held_out_rate_of_valid", valid.flags.get(metrics.HELD_OUT))
     found = rows.where(robust == 1)
@@ -104,10 +101,14 @@ def _rate(name: str, count: int | None, n: int) -> Raw:
     return {name: None if interval is None or count is None else count / n, f"{name}_low": low, f"{name}_high": high}
 
 
-def _cost(name: str, costs: Column, faults: Column) -> Raw:
-    found = faults.sum() > 0
-    low, high = (bootstrap(ratio, costs, faults) if found else None) or (None, None)
-    return {name: float(ratio(costs, faults)) if found else None, f"{name}_low": low, f"{name}_high": high}
+def _costs(kind: str, queries: Column, faults: Column, z_seeds: Column) -> Raw:
+    """Sources and queries per fault, with intervals from resampling z_seeds."""
+    costs: Raw = {}
+    for what, of in (("sources", np.ones(len(faults))), ("queries", queries)):
+        name, found = f"{what}_per_{kind}_fault", faults.sum() > 0
+        low, high = (clustered_ratio(of, faults, z_seeds) if found else None) or (None, None)
+        costs |= {name: float(ratio(of, faults)) if found else None, f"{name}_low": low, f"{name}_high": high}
+    return costs
 
 
 def _median(name: str, values: Column) -> Raw:
@@ -148,14 +149,16 @@ def _is_interval(value: Any) -> bool:
 
 
 def budget_rows(study: Study) -> list[BudgetRow]:
-    """budget.csv: valid faults found so far against queries spent so far, in the order of the search."""
+    """budget.csv: faults found so far against all queries spent so far, in the order of the search."""
     rows: list[BudgetRow] = []
     for cell, found in study.cells.items():
         order = np.lexsort([found.label, found.z_seed])
-        queries, faults = np.cumsum(found.queries[order]), np.cumsum(found.valid_fault[order])
+        columns = (np.ones(len(found)), all_queries(found), found.valid_fault, robust_faults(found))
+        sums = np.cumsum([column[order] for column in columns], axis=1)
         points = np.unique(np.linspace(0, len(order), CURVE_POINTS + 1)[1:].round().astype(int) - 1)
-        curve = [(0, 0, 0), *((p + 1, int(queries[p]), int(faults[p])) for p in points.tolist() if p >= 0)]
-        rows += [BudgetRow(cell, *point) for point in curve]
+        curve = np.concatenate([np.zeros((4, 1)), sums[:, points[points >= 0]]], axis=1).T.tolist()
+        known = not np.isnan(columns[-1]).any()
+        rows += [BudgetRow(cell, int(n), int(q), int(v), int(r) if known else None) for n, q, v, r in curve]
     return rows
 
 

@@ -1,168 +1,151 @@
-"""One comparison of two cells: what was measured, the effect with its interval, the test.
+"""Two cells of a study compared: every measure is a ratio of sums over the same sources, clustered by their z_seed.
 
-Each function compares one measure; None where nothing can be compared. Effects are first minus second
-unless they are called a ratio.
+A z_seed gives one source of each class, so sources that share it are not independent: intervals and tests take them
+together.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from latreg.errors import LatregError
+from latreg.measures.metrics import HELD_OUT
 from latreg.report import statistics
 from latreg.report.results import CHOSEN
-from latreg.report.rows import Comparison, Raw
-from latreg.report.runs import Column, Rows, Study
+from latreg.report.rows import Comparison
+from latreg.report.runs import Column, Rows, Study, all_queries, robust_faults
 from latreg.runs.cell import Cell
 
-MAX_FAULTS = 2000  # of a cell whose pairwise distances are compared
+RATE, SHARE, RATIO = "difference of rates", "difference of shares", "ratio"
+MEAN = "difference of means"
+TEST = "sign flips of z_seeds"
 
 
-def per_source(
-    study: Study, first: Cell, second: Cell, measure: str, flag: Callable[[Rows], Column], stratum: str = "all"
-) -> Comparison | None:
-    """A yes/no outcome of each source under both: difference of the rates, McNemar's exact test.
+@dataclass(frozen=True)
+class Measure:
+    """A numerator and a denominator of each source; nan anywhere = not measured, and nothing is compared.
 
-    The stratum of a source is that which it has in the first cell. A flag that is nan anywhere was not measured, and
-    nothing is compared.
+    Attributes:
+        effect: one of RATE, SHARE, MEAN (differences) and RATIO.
+    """
+
+    name: str
+    of: Callable[[Rows], tuple[Column, Column]]
+    effect: str
+
+
+def compare(study: Study, first: Cell, second: Cell, measure: Measure, stratum: str = "all") -> Comparison | None:
+    """A measure under both cells, on the sources that both have; None where it was not measured or has nothing to
+    divide by.
+
+    The stratum of a source is that which it has in the first cell.
     """
     rows = study.rows(first, stratum).paired(study.rows(second, CHOSEN if stratum == CHOSEN else "all"))
-    a, b = (flag(own) for own in rows)
-    if not len(a) or np.isnan([a, b]).any():
+    one, other = (measure.of(own) for own in rows)
+    if not len(rows[0]) or np.isnan([*one, *other]).any():
         return None
-    interval = statistics.bootstrap(lambda x, y: x.mean(-1) - y.mean(-1), a, b)
-    return Comparison(
-        **_head(first, second, measure, len(a), len(b), stratum),
-        **_values(float(a.mean()), float(b.mean()), "difference of rates", float(a.mean() - b.mean()), interval),
-        **_effects(a, b),
-        **_test("McNemar, exact", statistics.mcnemar(a, b)),
-    )
-
-
-def cost_ratio(study: Study, first: Cell, second: Cell) -> Comparison | None:
-    """Sources per valid fault, first over second on the same sources; McNemar's test of the valid faults."""
-    a, b = (rows.valid_fault for rows in study.cells[first].paired(study.cells[second]))
-    if not (a.sum() and b.sum()):
-        return None
-    interval = statistics.bootstrap(lambda x, y: statistics.ratio(y, x), a, b)
-    return Comparison(
-        **_head(first, second, "sources per valid fault", len(a), len(b)),
-        **_values(len(a) / a.sum(), len(b) / b.sum(), "ratio", float(b.sum() / a.sum()), interval),
-        **_effects(a, b),
-        **_test("McNemar, exact", statistics.mcnemar(a, b)),
-    )
-
-
-def queries(study: Study, first: Cell, second: Cell) -> Comparison | None:
-    """Queries per source on the same sources: Wilcoxon's signed-rank test."""
-    a, b = (rows.queries for rows in study.cells[first].paired(study.cells[second]))
-    if not len(a):
-        return None
-    interval = statistics.bootstrap(lambda x, y: x.mean(-1) - y.mean(-1), a, b)
-    return Comparison(
-        **_head(first, second, "queries per source", len(a), len(b)),
-        **_values(float(a.mean()), float(b.mean()), "difference of means", float(a.mean() - b.mean()), interval),
-        **_effects(a, b),
-        **_test("Wilcoxon signed-rank", statistics.wilcoxon(a, b)),
-    )
-
-
-def share_of_flips(study: Study, first: Cell, second: Cell, gate: str) -> Comparison | None:
-    """The share of flips that pass a gate: Newcombe's interval, Fisher's exact test. The flips are of other sources."""
-    a, b = (_flips_with(study.cells[cell], study.cells[cell].flags[gate]) for cell in (first, second))
-    if not (len(a) and len(b)):
-        return None
-    counts = (int(a.sum()), len(a), int(b.sum()), len(b))
-    return Comparison(
-        **_head(first, second, f"share of flips: {gate.replace('_', ' ')}", len(a), len(b)),
-        **_values(
-            *(float(a.mean()), float(b.mean()), "difference of shares", float(a.mean() - b.mean())),
-            statistics.newcombe(*counts),
-        ),
-        **_effects(a, b),
-        **_test("Fisher, exact", statistics.fisher(*counts)),
-    )
-
-
-def similarity(study: Study, first: Cell, second: Cell) -> Comparison | None:
-    """SSIM of the flips to their sources: Mann-Whitney's rank-sum test."""
-    a, b = (_flips_with(study.cells[cell], study.cells[cell].ssim) for cell in (first, second))
-    if not (len(a) and len(b)):
-        return None
-    effect = float(np.median(a) - np.median(b))
-    return Comparison(
-        **_head(first, second, "SSIM of flips", len(a), len(b)),
-        **_values(float(np.median(a)), float(np.median(b)), "difference of medians", effect, None),
-        **_effects(a, b),
-        **_test("Mann-Whitney", statistics.mann_whitney(a, b)),
-    )
-
-
-def diversity(study: Study, first: Cell, second: Cell, flag: str) -> Comparison | None:
-    """Mean pixel distance of two faults: bootstrap of the faults, permutation test.
-
-    Args:
-        flag: valid_fault or flipped, which images are compared.
-    """
-    groups = [fault_images(study, cell, flag) for cell in (first, second)]
-    n = len(groups[0])
-    distances = statistics.pixel_distances(np.concatenate(groups)) if all(map(len, groups)) else np.empty((0, 0))
-    found = statistics.compare_diversity(distances, n)
+    found = statistics.contrast(one, other, rows[0].z_seed, as_ratio=measure.effect == RATIO)
     if found is None:
         return None
-    own = (distances[:n, :n].sum(1) / (n - 1), distances[n:, n:].sum(1) / (len(distances) - n - 1))
-    measure = f"pixel distance of {'valid faults' if flag == 'valid_fault' else 'flips'}"
+    of_sources = measure.effect == RATE
     return Comparison(
-        **_head(first, second, measure, n, len(distances) - n),
-        **_values(
-            *(found.first, found.second, "difference of means", found.first - found.second), (found.low, found.high)
-        ),
-        **_effects(*own),
-        **_test("permutation", found.p),
+        dataset=first.dataset,
+        stratum=stratum,
+        measure=measure.name,
+        first=first,
+        second=second,
+        n_first=_size(measure, one),
+        n_second=_size(measure, other),
+        value_first=found.first,
+        value_second=found.second,
+        effect_name=measure.effect,
+        effect=found.effect,
+        low=found.low,
+        high=found.high,
+        a12=statistics.a12(one[0], other[0]) if of_sources else None,
+        cliffs_delta=statistics.cliffs_delta(one[0], other[0]) if of_sources else None,
+        test=TEST,
+        p=found.p,
     )
 
 
-def fault_images(study: Study, cell: Cell, flag: str) -> np.ndarray:
-    """The first wrong images of a cell, (n, C, H, W) uint8; those that are missing are left out, of many the first."""
-    rows = study.cells[cell]
-    rows = rows.where(getattr(rows, flag) == 1)
-    images: list[np.ndarray] = []
-    for number in np.unique(rows.run).astype(int):
-        chosen = rows.row[rows.run == number].astype(int).tolist()
-        found = study.runs[number].records(chosen[: MAX_FAULTS - len(images)])
-        images += [record.first_image for record in found if record.first_image is not None]
-    if len({image.shape for image in images}) > 1:
-        raise LatregError(f"expected images of one size in {cell.name}, got {sorted({i.shape for i in images})}")
-    return np.stack(images) if images else np.empty((0, 1, 1, 1), dtype=np.uint8)
+def _size(measure: Measure, sums: tuple[Column, Column]) -> int:
+    """How many sources it is a mean over: of a share of flips, those that flip."""
+    some = measure.effect != RATIO and np.isin(sums[1], (0, 1)).all()
+    return int(sums[1].sum()) if some else len(sums[1])
 
 
-def _flips_with(rows: Rows, column: Column) -> Column:
-    """A column of the flips, where it is known."""
-    values: Column = column[rows.flipped == 1]
-    return values[~np.isnan(values)]
+# ---- what counts as a fault, the weakest first
 
 
-def _head(first: Cell, second: Cell, measure: str, n_first: int, n_second: int, stratum: str = "all") -> Raw:
+def flips(rows: Rows) -> Column:
+    """The SUT's answer changed."""
+    return rows.flipped
+
+
+def valid(rows: Rows) -> Column:
+    """A flip that passes the gates of the run, on the boundary."""
+    return rows.valid_fault
+
+
+def robust(rows: Rows) -> Column:
+    """A valid fault by a margin, or in every draw of noise."""
+    return robust_faults(rows)
+
+
+def held(rows: Rows) -> Column:
+    """A robust fault whose label the held-out judge keeps too, where the fault is most severe."""
+    found, at_boundary = robust_faults(rows), rows.flags.get(HELD_OUT, np.full(len(rows), np.nan))
+    kept = np.where(np.isnan(rows.severe_margin), at_boundary, rows.severe_held_out)
+    return np.where(found == 1, kept, found)
+
+
+FAULTS: dict[str, Callable[[Rows], Column]] = {
+    "flips": flips,
+    "valid faults": valid,
+    "robust faults": robust,
+    "robust faults that the held-out judge keeps": held,
+}
+ROBUST = "robust faults"
+
+
+def _each(form: str, of: Callable[[Rows, Column], tuple[Column, Column]], effect: str) -> dict[str, Measure]:
+    """A measure of each notion of a fault, by its name; `of` takes rows and which of them have one."""
     return {
-        "dataset": first.dataset,
-        "stratum": stratum,
-        "measure": measure,
-        "first": first,
-        "second": second,
-        "n_first": n_first,
-        "n_second": n_second,
+        name: Measure(form.format(name), lambda rows, flag=flag: of(rows, flag(rows)), effect)  # type: ignore[misc]
+        for name, flag in FAULTS.items()
     }
 
 
-def _values(first: float, second: float, name: str, effect: float, interval: statistics.Interval | None) -> Raw:
-    low, high = interval or (None, None)
-    values = {"value_first": float(first), "value_second": float(second)}
-    return values | {"effect_name": name, "effect": effect, "low": low, "high": high}
+def _ones(rows: Rows) -> Column:
+    return np.ones(len(rows))
 
 
-def _effects(first: Column, second: Column) -> Raw:
-    return {"a12": statistics.a12(first, second), "cliffs_delta": statistics.cliffs_delta(first, second)}
+PER_SOURCE = _each("{} per source", lambda rows, faults: (faults, _ones(rows)), RATE)
+PER_QUERY = _each("{} per 1,000 queries", lambda rows, faults: (1000 * faults, all_queries(rows)), MEAN)
+SOURCES = _each("sources per one of the {}", lambda rows, faults: (_ones(rows), faults), RATIO)
+QUERIES = Measure("queries per source", lambda rows: (all_queries(rows), _ones(rows)), MEAN)
+APPRAISALS = Measure("images shown to the judge per source", lambda rows: (rows.appraisals, _ones(rows)), MEAN)
+SSIM = Measure("SSIM of flips", lambda rows: (np.where(rows.flipped == 1, rows.ssim, 0), rows.flipped), MEAN)
 
 
-def _test(name: str, p: float | None) -> Raw:
-    return {"test": name, "p": p}
+def share_of_flips(gate: str) -> Measure:
+    """Which of the flips pass a gate."""
+    return Measure(f"share of flips: {gate.replace('_', ' ')}", lambda rows: (_passed(rows, gate), rows.flipped), SHARE)
+
+
+KEPT_FIRST = Measure(
+    "share of first pairs: label kept",
+    lambda rows: (np.where(rows.flipped == 1, rows.first_pair_kept, 0), rows.flipped),
+    SHARE,
+)
+DRIFTED = Measure(
+    "flips with label lost per source",
+    lambda rows: (rows.flipped - _passed(rows, "label_kept"), _ones(rows)),
+    RATE,
+)
+
+
+def _passed(rows: Rows, gate: str) -> Column:
+    """1 for flips that pass a gate; nan where that was not measured of a flip."""
+    return np.where(rows.flipped == 1, rows.flags[gate], 0.0)

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from latreg.report.digest import fault_kind
 from latreg.report.results import Results
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Numbers
 from latreg.runs.cell import Cell
@@ -170,13 +171,14 @@ def _key(figure: Figure, strategies: Sequence[str], more: Iterable[Line2D | Patc
 
 
 def _yield(results: Results, dataset: str) -> Figure | None:
-    """Flips and valid faults per source against psi, for both centers."""
+    """Flips and faults per source against psi, for both centers."""
     table = _cells(results, dataset)
     if not table:
         return None
     places, strategies = _Truncations(table), _series_of(table)
-    figure, panels = _panels(2, 2, f"{dataset}: flips and valid faults per source")
-    for row, (name, what) in enumerate((("flipped_rate", "flips"), ("valid_rate", "valid faults"))):
+    kind = fault_kind(table)
+    figure, panels = _panels(2, 2, f"{dataset}: flips and {kind} faults per source")
+    for row, (name, what) in enumerate((("flipped_rate", "flips"), (f"{kind}_rate", f"{kind} faults"))):
         for column, center in enumerate(CENTERS):
             axes = panels[row, column]
             for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
@@ -202,12 +204,13 @@ def _share_y(panels: Iterable[Axes], percent: bool = True) -> None:
 
 
 def _cost(results: Results, dataset: str) -> Figure | None:
-    """Sources and queries per valid fault."""
+    """Sources and queries per fault."""
     table = _cells(results, dataset)
-    if not any(row.numbers["valid_faults"] for row in table):
+    kind = fault_kind(table)
+    if not any(row.numbers[f"{kind}_faults"] for row in table):
         return None
     places, strategies = _Truncations(table), _series_of(table)
-    figure, panels = _panels(2, 2, f"{dataset}: what a valid fault costs (no point = none was found)")
+    figure, panels = _panels(2, 2, f"{dataset}: what a {kind} fault costs (no point = none was found)")
     for row, what in enumerate(("sources", "queries")):
         for column, center in enumerate(CENTERS):
             axes = panels[row, column]
@@ -217,11 +220,11 @@ def _cost(results: Results, dataset: str) -> Figure | None:
             axes.yaxis.set_minor_formatter(NullFormatter())
             for strategy, shift in zip(strategies, _shifts(len(strategies)), strict=True):
                 own = _panel(table, center, strategy)
-                _series(axes, own, places, f"{what}_per_valid_fault", look(strategy, strategies), shift)
+                _series(axes, own, places, f"{what}_per_{kind}_fault", look(strategy, strategies), shift)
             _say_if_empty(axes, _panel(table, center))
-            axes.set_title(f"{what} per valid fault, {center} center")
+            axes.set_title(f"{what} per {kind} fault, {center} center")
             places.label(axes)
-            axes.set_ylabel(f"{what} per valid fault" if column == 0 else "")
+            axes.set_ylabel(f"{what} per {kind} fault" if column == 0 else "")
         limits = [axes.get_ylim() for axes in panels[row] if axes.containers]
         for axes in panels[row]:
             axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
@@ -230,20 +233,21 @@ def _cost(results: Results, dataset: str) -> Figure | None:
 
 
 def _budget(results: Results, dataset: str) -> Figure | None:
-    """Valid faults against queries, without truncation and with that which found most."""
+    """Faults against queries, without truncation and with that which found most."""
     table = _of(results.budget, dataset)
-    if not any(row.valid_faults for row in table):
+    kind = fault_kind(_cells(results, dataset))
+    if not any(row.faults(kind) for row in table):
         return None
     strategies = _series_of(table)
-    figure, panels = _panels(1, 2, f"{dataset}: valid faults against queries", height=3.0)
+    figure, panels = _panels(1, 2, f"{dataset}: {kind} faults against queries", height=3.0)
     for column, center in enumerate(CENTERS):
         axes = panels[0, column]
         for strategy in strategies:
             colour, marker = look(strategy, strategies)
             own = _panel(table, center, strategy)
-            for curve in _curves(own):
+            for curve in _curves(own, kind):
                 style = "-" if curve[0].cell.truncation == "none" else "--"
-                x, y = [row.queries for row in curve], [row.valid_faults for row in curve]
+                x, y = [row.queries for row in curve], [row.faults(kind) for row in curve]
                 axes.plot(x, y, style, color=colour, linewidth=1.3)
                 axes.plot(x[-1:], y[-1:], marker, color=colour, markersize=5)
                 if style == "--":
@@ -253,7 +257,7 @@ def _budget(results: Results, dataset: str) -> Figure | None:
         _say_if_empty(axes, _panel(table, center))
         axes.set_title(f"{center} center")
         axes.set_xlabel("queries (log scale)")
-        axes.set_ylabel("valid faults" if column == 0 else "")
+        axes.set_ylabel(f"{kind} faults" if column == 0 else "")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.18)  # room for a name behind the end of a curve
     _share_y(panels[0], percent=False)
@@ -265,14 +269,14 @@ def _budget(results: Results, dataset: str) -> Figure | None:
     return figure
 
 
-def _curves(table: Sequence[BudgetRow]) -> list[list[BudgetRow]]:
-    """The curve without truncation, and that with most valid faults where it is another one."""
+def _curves(table: Sequence[BudgetRow], kind: str) -> list[list[BudgetRow]]:
+    """The curve without truncation, and that with most faults where it is another one."""
     curves: dict[Cell, list[BudgetRow]] = {}
     for row in table:
         curves.setdefault(row.cell, []).append(row)
     plain = [curve for cell, curve in curves.items() if cell.truncation == "none"]
-    best = max(curves.values(), key=lambda curve: curve[-1].valid_faults, default=[])
-    more = [best] if best and best not in plain and best[-1].valid_faults else []
+    best = max(curves.values(), key=lambda curve: curve[-1].faults(kind), default=[])
+    more = [best] if best and best not in plain and best[-1].faults(kind) else []
     return plain + more
 
 

@@ -50,7 +50,8 @@ class _OfCell:
     @classmethod
     def read(cls, raw: Raw) -> Self:
         """From columns."""
-        return cls(_cell_of(raw), **{column.name: raw[column.name] for column in fields(cls)[1:]})
+        columns = [column for column in fields(cls)[1:] if column.default is MISSING or column.name in raw]
+        return cls(_cell_of(raw), **{column.name: raw[column.name] for column in columns})
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class BudgetRow(_OfCell):
     sources: int
     queries: int
     valid_faults: int
+    robust_faults: int | None = None  # None = not measured, as in older results
+
+    def faults(self, kind: str) -> int:
+        """How many of a kind, valid or robust."""
+        return (self.robust_faults or 0) if kind == "robust" else self.valid_faults
 
 
 @dataclass(frozen=True)

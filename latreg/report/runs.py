@@ -20,6 +20,7 @@ from latreg.report.results import CHOSEN
 from latreg.runs import records
 from latreg.runs.cell import Cell
 from latreg.runs.folder import flatten, read_config, read_status
+from latreg.runs.pairs import read_pairs
 
 _COMPARED = ("dataset.", "strategy.", "truncation.")  # groups of settings in which the cells of a study differ
 
@@ -53,6 +54,7 @@ class Rows:
     stability_queries: Column
     appraisals: Column
     ssim: Column
+    first_pair_kept: Column  # the judge keeps the label of the first pair that the search reported
     flags: Mapping[str, Column]  # of the gates, by their names
 
     def __len__(self) -> int:
@@ -93,7 +95,8 @@ def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
 
 
 _COLUMNS = [f.name for f in fields(Rows) if f.name != "flags"]
-_READ = [name for name in _COLUMNS if name not in ("run", "row", "confident", "chosen", "severe_held_out")]
+_MADE = ("run", "row", "confident", "chosen", "severe_held_out", "first_pair_kept")  # the others are read
+_READ = [name for name in _COLUMNS if name not in _MADE]
 
 
 def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
@@ -113,7 +116,16 @@ def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
     places = {"run": np.full(n, float(number)), "row": np.arange(n, dtype=float)}
     raised = {flag: columns.pop(flag) for flag in flags}
     columns.setdefault("severe_held_out", np.full(n, np.nan))
+    columns["first_pair_kept"] = _first_pairs(run_dir, columns["label"], columns["z_seed"])
     return Rows(**places, confident=confident, chosen=chosen, flags=raised, **columns)
+
+
+def _first_pairs(run_dir: Path, label: Column, z_seed: Column) -> Column:
+    """1 where the judge keeps the label of the first pair of a source, 0 where not, nan where that is not known."""
+    pairs = read_pairs(run_dir, records.part_paths(run_dir))
+    kept = {(pair.label, pair.z_seed): pair.measured.get("label_kept") for pair in pairs if pair.number == 0}
+    found = [kept.get(source) for source in zip(label.astype(int).tolist(), z_seed.astype(int).tolist(), strict=True)]
+    return np.array([np.nan if flag is None else float(flag) for flag in found])
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,6 +388,11 @@ def _repeated(study: Study) -> list[str]:
         for (dataset, seeds), cells in pooled.items()
         if len(seeds) > 1
     ]
+
+
+def all_queries(rows: Rows) -> Column:
+    """All that the SUT was asked for a source: by the search, on the way to more severe points, and with noise."""
+    return rows.queries + np.nan_to_num(rows.walk_queries) + np.nan_to_num(rows.stability_queries)
 
 
 def robust_faults(rows: Rows) -> Column:

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import spatial, stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+PERMUTATIONS = 99_999
 BOOTSTRAP_SEED = 0
 ALPHA = 0.05  # of a corrected p that counts as significant
 
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
+Sums = tuple[ArrayLike, ArrayLike]  # numerators and denominators (n,), to be summed
 
 
 def wilson(successes: int, n: int) -> Interval | None:
@@ -27,17 +29,6 @@ def wilson(successes: int, n: int) -> Interval | None:
         return None
     interval = stats.binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def newcombe(k1: int, n1: int, k2: int, n2: int) -> Interval | None:
-    """Interval of the difference k1/n1 - k2/n2 of independent proportions (Newcombe 1998, method 10)."""
-    first, second = wilson(k1, n1), wilson(k2, n2)
-    if first is None or second is None:
-        return None
-    p1, p2 = k1 / n1, k2 / n2
-    low = p1 - p2 - float(np.hypot(p1 - first[0], second[1] - p2))
-    high = p1 - p2 + float(np.hypot(first[1] - p1, p2 - second[0]))
-    return low, high
 
 
 @lru_cache(maxsize=8)
@@ -83,28 +74,71 @@ def ratio(numerators: Any, denominators: Any) -> Any:
         return np.sum(numerators, axis=-1) / np.sum(denominators, axis=-1)
 
 
-def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
-    """Exact two-sided p of McNemar's test: do paired yes/no outcomes differ? 1 where no pair does."""
-    a, b = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+@dataclass(frozen=True)
+class Contrast:
+    """What two sides have, the effect with its interval, and p."""
+
+    first: float
+    second: float
+    effect: float
+    low: float | None  # None = not defined
+    high: float | None
+    p: float | None
 
 
-def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
-    """Two-sided p of the signed-rank test of paired numbers; pairs that are equal are left out, 1 where all are."""
-    differences = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
-    return float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
+def contrast(first: Sums, second: Sums, clusters: ArrayLike, *, as_ratio: bool = False) -> Contrast | None:
+    """Compare two ratios of sums (rates, shares, costs, means) over the same sources, which come in clusters.
+
+    The interval is from resampling whole clusters. p is from flipping at random the sign of what each cluster adds to
+    the difference, of ratios by their linear part where both are equal (a score test, Kline and Santos 2012; exact
+    for differences of rates per source).
+
+    Args:
+        first, second: numerators and denominators (n,) of each side.
+        clusters: (n,) integers, which sources are not independent of each other.
+        as_ratio: the effect is first over second, else first minus second.
+
+    Returns: None where a side's denominators add up to 0, there are fewer than two clusters, or a ratio has a side of
+        0.
+    """
+    number, index = np.unique(np.asarray(clusters), return_inverse=True)
+    sums = np.array([np.bincount(index, column, len(number)) for side in (first, second) for column in side])
+    n1, d1, n2, d2 = sums.sum(1)
+    if len(number) < 2 or not (d1 and d2) or (as_ratio and not (n1 and n2)):
+        return None
+    effect = np.divide if as_ratio else np.subtract
+    with np.errstate(divide="ignore", invalid="ignore"):
+        resampled = _resamples(len(number)) @ sums.T
+        spread = effect(resampled[:, 0] / resampled[:, 1], resampled[:, 2] / resampled[:, 3])
+    low, high = percentiles(spread) or (None, None)
+    common = (n1 + n2) / (d1 + d2)
+    parts = (sums[0] - common * sums[1]) / d1 - (sums[2] - common * sums[3]) / d2
+    return Contrast(n1 / d1, n2 / d2, float(effect(n1 / d1, n2 / d2)), low, high, sign_flips(parts))
 
 
-def mann_whitney(first: ArrayLike, second: ArrayLike) -> float | None:
-    """Two-sided p of the rank-sum test of independent numbers; None where a side is empty."""
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    return float(stats.mannwhitneyu(a, b).pvalue) if len(a) and len(b) else None
+def clustered_ratio(numerators: ArrayLike, denominators: ArrayLike, clusters: ArrayLike) -> Interval | None:
+    """Interval of a ratio of sums (n,) from resampling whole clusters (n,); None for fewer than two."""
+    number, index = np.unique(np.asarray(clusters), return_inverse=True)
+    sums = [np.bincount(index, np.asarray(column, dtype=float), len(number)) for column in (numerators, denominators)]
+    return bootstrap(ratio, *sums)
 
 
-def fisher(k1: int, n1: int, k2: int, n2: int) -> float | None:
-    """Exact two-sided p that two independent proportions differ; None where a side is empty."""
-    return float(stats.fisher_exact([[k1, n1 - k1], [k2, n2 - k2]]).pvalue) if n1 and n2 else None
+def sign_flips(parts: Floats) -> float:
+    """Two-sided p that independent, symmetric parts (n,) add up to something as far from 0 by chance."""
+    patterns = _patterns(-(-len(parts) // 8), PERMUTATIONS)
+    eights = np.append(parts, np.zeros(-len(parts) % 8)).reshape(-1, 8)
+    sums = sum(table[pattern] for table, pattern in zip(eights @ _SIGNS, patterns, strict=True))
+    extreme = int((np.abs(sums) >= abs(float(parts.sum())) - 1e-12).sum())
+    return (extreme + 1) / (PERMUTATIONS + 1)
+
+
+_SIGNS = 1 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[None], axis=0)  # (8, 256): all signs of eight parts
+
+
+@lru_cache(maxsize=4)
+def _patterns(n: int, times: int) -> NDArray[np.uint8]:
+    """(n, times): which of all signs each eight parts get, the same ones for every test of as many."""
+    return np.random.default_rng([BOOTSTRAP_SEED, n]).integers(256, size=(n, times), dtype=np.uint8)
 
 
 def a12(first: ArrayLike, second: ArrayLike) -> float | None:
@@ -153,46 +187,53 @@ def mean_distance(distances: Floats, members: ArrayLike | None = None) -> Floats
     return mean
 
 
-def pixel_distances(images: NDArray[np.uint8]) -> Floats:
-    """(n, ..) uint8 => (n, n): root mean square difference of the pixels on [0, 1]."""
-    pixels = images.reshape(len(images), -1).astype(float)  # sums of squares are integers below 2^53: nothing is lost
-    squares = (pixels**2).sum(1)
-    distances: Floats = np.sqrt(squares[:, None] + squares - 2 * pixels @ pixels.T)
-    distances /= 255 * float(pixels.shape[1]) ** 0.5
-    return distances
+def distances(vectors: Floats) -> Floats:
+    """(n, D) => (n, n), Euclidean."""
+    found: Floats = spatial.distance.squareform(spatial.distance.pdist(vectors))
+    return found
 
 
-@dataclass(frozen=True)
-class DiversityDifference:
-    """How much more diverse one set is than another: means, their difference with its interval, p."""
-
-    first: float
-    second: float
-    low: float
-    high: float
-    p: float
+def vendi_score(vectors: Floats) -> float:
+    """The effective number of different vectors (n, D), 1 to n, by their cosines (Friedman and Dieng 2023)."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+    eigenvalues = np.linalg.eigvalsh(unit @ unit.T / len(unit)).clip(1e-12)
+    return float(np.exp(-(eigenvalues * np.log(eigenvalues)).sum()))
 
 
-def compare_diversity(distances: Floats, n_first: int) -> DiversityDifference | None:
-    """Compare the mean distance within the first n_first with that within the rest.
+def compare_diversity(groups: Sequence[Floats]) -> Contrast:
+    """Compare mean distances within the first and the second half of groups, averaged over the groups.
 
-    The interval is from resampling both sets, p from a permutation of the membership. None where a set has fewer than
-    two.
+    Args:
+        groups: distances (2n, 2n) of each group, n >= 2; the first n are of one side, the rest of the other.
+
+    Returns: the interval is from resampling the members of each half, p from permuting them within groups.
     """
-    n_second = len(distances) - n_first
-    if min(n_first, n_second) < 2:
-        return None
-    first, second = distances[:n_first, :n_first], distances[n_first:, n_first:]
-    means = float(mean_distance(first)[0]), float(mean_distance(second)[0])
-    resampled = [mean_distance(d, _counts(_resampled(len(d)))) for d in (first, second)]
-    interval = percentiles(resampled[0] - resampled[1][_shuffled(RESAMPLES)])
-    assert interval is not None
-    member = np.zeros((RESAMPLES, len(distances)))
-    member[:, :n_first] = 1
-    member = np.random.default_rng(BOOTSTRAP_SEED).permuted(member, axis=1)
-    chance = np.abs(mean_distance(distances, member) - mean_distance(distances, 1 - member))
-    extreme = int((chance >= abs(means[0] - means[1]) - 1e-12).sum())
-    return DiversityDifference(*means, *interval, (extreme + 1) / (RESAMPLES + 1))
+    sides = np.array([[mean_distance(half)[0] for half in _blocks(own)] for own in groups])  # (groups, 2)
+    resampled = sum(_resampled_difference(own, number) for number, own in enumerate(groups)) / len(groups)
+    effect = float((sides[:, 0] - sides[:, 1]).mean())
+    chance = sum(_permuted_difference(own, number) for number, own in enumerate(groups)) / len(groups)
+    p = (int((np.abs(chance) >= abs(effect) - 1e-12).sum()) + 1) / (PERMUTATIONS + 1)
+    low, high = percentiles(np.asarray(resampled)) or (None, None)
+    first, second = sides.mean(0)
+    return Contrast(float(first), float(second), effect, low, high, p)
+
+
+def _resampled_difference(own: Floats, number: int) -> Floats:
+    n, rng = len(own) // 2, np.random.default_rng([BOOTSTRAP_SEED, number])
+    first, second = (mean_distance(half, rng.multinomial(n, np.full(n, 1 / n), RESAMPLES)) for half in _blocks(own))
+    return first - second
+
+
+def _blocks(own: Floats) -> tuple[Floats, Floats]:
+    n = len(own) // 2
+    return own[:n, :n], own[n:, n:]
+
+
+def _permuted_difference(own: Floats, number: int) -> Floats:
+    member = np.zeros((PERMUTATIONS, len(own)), dtype=bool)
+    member[:, : len(own) // 2] = True
+    member = np.random.default_rng([BOOTSTRAP_SEED, number]).permuted(member, axis=1)
+    return mean_distance(own, member) - mean_distance(own, ~member)
 
 
 def _counts(index: NDArray[np.intp]) -> Floats:
@@ -202,6 +243,7 @@ def _counts(index: NDArray[np.intp]) -> Floats:
     return np.bincount(flat, minlength=resamples * n).reshape(resamples, n).astype(float)
 
 
-def _shuffled(n: int) -> NDArray[np.intp]:
-    """An order for one of two series of resamples: of sets of one size both were drawn with the same indices."""
-    return np.random.default_rng(BOOTSTRAP_SEED + 1).permutation(n)
+@lru_cache(maxsize=2)
+def _resamples(n: int) -> Floats:
+    """(RESAMPLES, n), how often each of n clusters is in each resample."""
+    return _counts(_resampled(n))

@@ -38,7 +38,7 @@ def section(results: Results) -> str:
         lines += ["", f"**({claim.number}) {claim.statement}** {claim.measured}", ""]
         for answer in claim.datasets:
             lines.append(f"- {answer.dataset}: **{answer.verdict}**; {digest.sentence(answer)}.")
-    lines += ["", "### Where to start", "", "| data set | aim | search | valid faults | sources per | queries per |"]
+    lines += ["", "### Where to start", "", "| data set | aim | search | faults | sources per | queries per |"]
     lines += ["|---|---|---|---|---|---|", *map(_start, digest.best(results))]
     for name in _shown(results):
         lines += ["", f"![Flips and valid faults per source against psi]({f'figures/{name}.png'})"]
@@ -60,10 +60,10 @@ def _extent(results: Results) -> list[str]:
 
 def _start(best: digest.Best) -> str:
     if best.row is None:
-        return f"| {best.dataset} | {best.aim} | no valid fault was found | | | |"
+        return f"| {best.dataset} | {best.aim} | no {best.kind} fault was found | | | |"
     numbers = best.row.numbers
-    costs = [text.value(numbers, f"{what}_per_valid_fault") for what in ("sources", "queries")]
-    found = f"{numbers['valid_faults']} of {numbers['sources']:,}{text.kept(numbers)}"
+    costs = [text.value(numbers, f"{what}_per_{best.kind}_fault") for what in ("sources", "queries")]
+    found = f"{numbers[f'{best.kind}_faults']} of {numbers['sources']:,}{text.kept(numbers, best.kind)}"
     return f"| {best.dataset} | {best.aim} | {best.row.cell.name} | {found} | {' | '.join(costs)} |"
 
 

@@ -34,9 +34,9 @@ def value(row: Numbers, name: str) -> str:
     return f"{number(row[name])} ({number(low)} to {number(high) if high is not None else '∞'})"
 
 
-def kept(row: Numbers) -> str:
-    """What a judge that has no part in the gates says of valid faults; nothing where there is none."""
-    share = row.get("held_out_rate_of_valid")
+def kept(row: Numbers, kind: str) -> str:
+    """What a judge that has no part in the gates says of valid or robust faults; nothing where there is none."""
+    share = row.get(f"held_out_rate_of_{kind}")
     return "" if share is None else f" (held-out judge keeps {percent(share)})"
 
 

@@ -1,11 +1,12 @@
 """Small studies as folders of runs, without any network."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from omegaconf import OmegaConf
 
+from latreg.interfaces import ReportedPair
 from latreg.measures.metrics import summarize
 from latreg.report.runs import read_study
 from latreg.runs.records import write_part
@@ -23,11 +24,14 @@ def sources(count, **values):
     ]
 
 
-def with_faults(count, faults, flips=0, **values):
-    """The first are valid faults, the next flips whose label is lost."""
+def with_faults(count, faults, flips=0, spread=False, **values):
+    """The first are valid faults, the next flips whose label is lost; if spread, each z_seed has one before two."""
     found = sources(count, **values)
-    for i in range(faults + flips):
-        kept = i < faults
+    order = range(count)
+    if spread:
+        order = sorted(order, key=lambda i: ((i % 3 - i // 3) % 3, i // 3))
+    for position, i in enumerate(order[: faults + flips]):
+        kept = position < faults
         fault = pair(
             first_image=image(100 + i),
             predicted=(found[i].label + 1) % 3,
@@ -37,8 +41,16 @@ def with_faults(count, faults, flips=0, **values):
             psi_last=0.72,
         )
         keep = ("label", "z_seed", "source_psi", "stratum", "queries")
-        found[i] = replace(fault, **{name: getattr(found[i], name) for name in keep})
+        fault = replace(fault, **{name: getattr(found[i], name) for name in keep})
+        found[i] = replace(fault, pairs=(reported(fault),))
     return found
+
+
+def reported(fault):
+    """The only pair of a source."""
+    names = [field.name for field in fields(ReportedPair)]
+    own = {name: getattr(fault, name) for name in names if hasattr(fault, name)}
+    return ReportedPair(**own, number=0, kept=True, valid=fault.valid_fault)
 
 
 def make_run(folder, records, strategy="mixing", truncation="none", center="global", dataset="mnist", **changes):
@@ -75,11 +87,18 @@ def make_study(folder, n=60, dataset="mnist"):
         for center in ("global", "class"):
             make_run(
                 folder / f"{strategy}-{truncation}-{center}",
-                with_faults(n, faults, 4),
+                with_faults(n, faults, 4, spread=True),
                 *(strategy, truncation, center, dataset),
             )
     for center, flips in (("global", 25), ("class", 0)):
-        make_run(folder / f"random-{center}", with_faults(n, 1, flips, queries=3), "random", "none", center, dataset)
+        make_run(
+            folder / f"random-{center}",
+            with_faults(n, 1, flips, spread=True, queries=3),
+            "random",
+            "none",
+            center,
+            dataset,
+        )
     return folder
 
 

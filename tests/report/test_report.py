@@ -117,7 +117,7 @@ def test_runs_without_faults(tmp_path):
     make_run(tmp_path / "runs" / "a", sources(9))
     make_run(tmp_path / "runs" / "b", sources(9), "random")
     text = page_of(tmp_path, tmp_path / "runs")
-    assert "No run found a valid fault." in text
+    assert "No run found a robust fault." in text
     assert "nothing was flipped" in text
 
 

@@ -1,11 +1,13 @@
 """Each formula against a hand-computed value, a published example or scipy."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from latreg.measures import metrics
-from latreg.report import statistics
+from latreg.report import diversity, statistics
 from tests.helpers.studies import noise
 
 
@@ -16,11 +18,6 @@ def test_wilson_is_that_of_the_metrics(k, n):
 
 def test_no_trials_have_no_interval():
     assert statistics.wilson(0, 0) is None
-    assert statistics.newcombe(0, 0, 1, 2) is None
-
-
-def test_newcombe_gives_the_published_example():
-    assert statistics.newcombe(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # Newcombe 1998, table II
 
 
 def test_the_bootstrap_agrees_with_scipy():
@@ -51,27 +48,60 @@ def test_percentiles_leave_out_what_is_not_defined():
     assert statistics.percentiles(np.array([np.nan])) is None
 
 
-def test_mcnemar_counts_only_pairs_that_differ():
-    first, second = np.repeat([1, 0, 1], [6, 1, 50]), np.repeat([0, 1, 1], [6, 1, 50])
-    assert statistics.mcnemar(first, second) == pytest.approx(2 * (1 + 7) / 2**7)  # 1 of 7 or fewer, twice
-    assert statistics.mcnemar(first, first) == 1
+def test_a_difference_of_rates_by_hand():
+    first, second = np.repeat([1, 0], [30, 10]), np.repeat([1, 0], [10, 30])
+    ones = np.ones(40)
+    found = statistics.contrast((first, ones), (second, ones), np.arange(40))
+    assert (found.first, found.second, found.effect) == (0.75, 0.25, 0.5)
+    assert found.low < 0.5 < found.high
+    exact = stats.binomtest(20, 20).pvalue  # 20 pairs differ, all one way: the sign test
+    assert found.p == pytest.approx(exact, abs=2e-5)
 
 
-def test_wilcoxon_is_that_of_scipy():
-    rng = np.random.default_rng(3)
-    a, b = rng.normal(size=30), rng.normal(0.5, size=30)
-    assert statistics.wilcoxon(a, b) == stats.wilcoxon(a, b).pvalue
-    assert statistics.wilcoxon(a, a) == 1
+def test_signs_are_those_of_all_patterns():
+    parts = np.array([3.0, 1.0, -2.0, 4.0, 0.5])
+    sums = np.array([parts @ signs for signs in itertools.product((-1, 1), repeat=5)])
+    assert statistics.sign_flips(parts) == pytest.approx((np.abs(sums) >= 6.5).mean(), abs=0.01)
 
 
-def test_mann_whitney_of_two_separate_groups():
-    assert statistics.mann_whitney([1, 2, 3], [4, 5, 6]) == pytest.approx(0.1)  # 2 of the 20 orders
-    assert statistics.mann_whitney([], [1]) is None
+def test_sources_of_one_cluster_are_not_independent():
+    rng = np.random.default_rng(0)
+    shared = np.repeat(rng.random(20) < 0.5, 10).astype(float)  # ten sources of each z_seed behave alike
+    other, ones = (rng.random(200) < 0.5).astype(float), np.ones(200)
+    apart = statistics.contrast((shared, ones), (other, ones), np.arange(200))
+    together = statistics.contrast((shared, ones), (other, ones), np.repeat(np.arange(20), 10))
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
+    assert together.p > apart.p
 
 
-def test_fisher_of_the_lady_who_tastes_tea():
-    assert statistics.fisher(3, 4, 1, 4) == pytest.approx(34 / 70)
-    assert statistics.fisher(0, 0, 1, 4) is None
+def test_a_ratio_of_shares_with_other_denominators():
+    faults, found = np.repeat([1.0, 0.0], [20, 80]), np.repeat([1.0, 0.0, 1.0, 0.0], [5, 15, 5, 75])
+    queries, ones = np.full(100, 10.0), np.ones(100)
+    contrast = statistics.contrast((ones, faults), (ones, found), np.arange(100), as_ratio=True)
+    assert (contrast.first, contrast.second, contrast.effect) == (5, 10, 0.5)
+    assert contrast.low < 0.5 < contrast.high < 1
+    assert contrast.p < 0.05
+    assert statistics.contrast((faults, queries), (faults, queries), np.arange(100)).p == 1
+
+
+def test_nothing_to_divide_by_is_nothing_to_compare():
+    ones, zeros, clusters = np.ones(4), np.zeros(4), np.arange(4)
+    assert statistics.contrast((ones, zeros), (ones, ones), clusters) is None
+    assert statistics.contrast((zeros, ones), (ones, ones), clusters, as_ratio=True) is None
+    assert statistics.contrast((ones, ones), (ones, ones), zeros) is None
+
+
+def test_the_test_keeps_its_level(monkeypatch):
+    """Of studies without an effect, whose sides have other denominators, about one in twenty is significant."""
+    monkeypatch.setattr(statistics, "PERMUTATIONS", 999)
+    rng = np.random.default_rng(7)
+    p_values = []
+    for _ in range(100):
+        flips = (rng.random(60) < 0.8).astype(float), (rng.random(60) < 0.4).astype(float)
+        kept = [own * (rng.random(60) < 0.5) for own in flips]
+        found = statistics.contrast((kept[0], flips[0]), (kept[1], flips[1]), np.arange(60) // 3)
+        p_values.append(found.p)
+    assert np.mean(np.array(p_values) < 0.05) <= 0.12
 
 
 def test_a12_counts_ties_half():
@@ -91,9 +121,9 @@ def test_holm_by_hand():
     assert statistics.holm([]) == []
 
 
-def test_pixel_distances_and_their_mean_are_those_of_the_metrics():
+def test_distances_of_pixels_and_their_mean_are_those_of_the_metrics():
     images = noise(0, 7)
-    distances = statistics.pixel_distances(images)
+    distances = statistics.distances(diversity.pixels(images))
     assert distances.diagonal().tolist() == [0] * 7
     assert distances[2, 5] == pytest.approx(np.sqrt(np.mean((images[2] / 255 - images[5] / 255) ** 2)))
     assert statistics.mean_distance(distances)[0] == pytest.approx(metrics.diversity(list(images)))
@@ -107,15 +137,20 @@ def test_copies_in_a_resample_are_no_pairs():
 
 
 def test_a_set_that_is_more_diverse_is_found_so():
-    images = np.concatenate([noise(0, 20), noise(1, 20) // 4])
-    found = statistics.compare_diversity(statistics.pixel_distances(images), 20)
-    assert found.first > found.second
-    assert 0 < found.low < found.first - found.second < found.high
-    assert found.p == pytest.approx(1 / (statistics.RESAMPLES + 1))
+    groups = [np.concatenate([noise(seed, 9), noise(seed + 1, 9) // 4]) for seed in (0, 2)]
+    found = statistics.compare_diversity([statistics.distances(diversity.pixels(images)) for images in groups])
+    assert found.effect == pytest.approx(found.first - found.second)
+    assert 0 < found.low < found.effect < found.high
+    assert found.p < 0.001
 
 
 def test_two_sets_alike_do_not_differ():
-    found = statistics.compare_diversity(statistics.pixel_distances(noise(0, 30)), 15)
+    found = statistics.compare_diversity([statistics.distances(diversity.pixels(noise(0, 20)))])
     assert found.low < 0 < found.high
     assert found.p > 0.05
-    assert statistics.compare_diversity(statistics.pixel_distances(noise(0, 5)), 1) is None
+
+
+def test_the_vendi_score_counts_what_is_different():
+    assert statistics.vendi_score(np.eye(5)) == pytest.approx(5)
+    assert statistics.vendi_score(np.ones((5, 3))) == pytest.approx(1, abs=1e-6)
+    assert statistics.vendi_score(np.repeat(np.eye(3), 4, axis=0)) == pytest.approx(3, abs=1e-6)
