@@ -34,7 +34,8 @@ from latreg.settings import (
 STAGES_THAT_GO_ON = SEARCH, TRAIN_CLASSIFIER, TRAIN_GENERATOR, TRAIN_VALIDITY = (
     *("search", "train_classifier", "train_generator", "train_validity"),
 )
-STAGES = (*STAGES_THAT_GO_ON, "evaluate_generator", "make_probe")
+FIT_DENSITY = "fit_density"
+STAGES = (*STAGES_THAT_GO_ON, FIT_DENSITY, "evaluate_generator", "make_probe")
 
 # Bounds above which a number is no wish but a slip.
 MANY = 1_000_000  # images or sources at once
@@ -377,6 +378,14 @@ class VAETrainingConfig:
 
 
 @dataclass
+class DensityFitConfig:
+    """How `validity.density` is made."""
+
+    classifier: str = MISSING  # weights of a classifier that is neither SUT nor judge
+    axes: int = setting(128, low=1, high=WIDE)  # along which the covariance is known
+
+
+@dataclass
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
@@ -386,8 +395,10 @@ class ValidityConfig:
     min_ssim: float = setting(0.95, low=-1, high=1)
     max_l2_rel: float = setting(0.2, low=0)
     vae: str | None = None  # weights of an autoencoder of the training images, null = none
-    quantile: float = setting(0.99, above=0, below=1)  # of the errors of real images: where the threshold is
+    density: str | None = None  # weights of the density of each class, null = none
+    quantile: float = setting(0.99, above=0, below=1)  # of what real images get: where the thresholds of both are
     training: VAETrainingConfig = setting(factory=VAETrainingConfig, stages=(TRAIN_VALIDITY,))
+    fit: DensityFitConfig = setting(factory=DensityFitConfig, stages=(FIT_DENSITY,))
     judge: list[str] = setting(MISSING, of="classifiers", distinct=True)  # weights of the ensemble's members, [] = none
     # So many of its last members take no part in search and gates but check them; one is left at least.
     held_out: int = setting(0, low=0, high=MANY)

@@ -19,9 +19,18 @@ from latreg.search.engine import Engine, Limits
 from latreg.search.renderer import Renderer
 from latreg.search.reuse import LayerwiseGenerator, memory_bytes
 from latreg.search.truncation import make_truncation
+from latreg.validity.density import ClassDensity
 from latreg.validity.gates import Gates
 from latreg.validity.judge import Judge
-from latreg.validity.loading import check_guides, guides_of, load_held_out, load_judge, load_lpips, load_vae
+from latreg.validity.loading import (
+    check_guides,
+    guides_of,
+    load_class_density,
+    load_held_out,
+    load_judge,
+    load_lpips,
+    load_vae,
+)
 from latreg.validity.vae import ValidityModel
 
 CPU_CHUNKS = (8, 32)  # images per forward pass: fewer are slowed down by overhead, more by the memory
@@ -37,6 +46,7 @@ class Parts:
     sut: SUT
     judge: Judge | None
     vae: ValidityModel | None
+    density: ClassDensity | None
     held_out: Judge | None
     renderer: Renderer
     engine: Engine
@@ -50,6 +60,7 @@ class Parts:
             "sut": self.sut.id,
             "judge": self.judge.id if self.judge else None,
             "vae": self.vae.id if self.vae else None,
+            "density": self.density.id if self.density else None,
             "held_out": self.held_out.id if self.held_out else None,
         }
 
@@ -72,14 +83,15 @@ def assemble(cfg: Config) -> Parts:
     check_search(cfg, generator)
     strategy = make_strategy(cfg.strategy, generator.num_ws)
     sut = load_classifier(cfg.classifier, cfg.dataset, device)
-    judge, vae, held_out = load_judge(cfg, device), load_vae(cfg, device), load_held_out(cfg, device)
+    judge, held_out = load_judge(cfg, device), load_held_out(cfg, device)
+    vae, density = load_vae(cfg, device), load_class_density(cfg, device)
     judges = [member for ensemble in (judge, held_out) if ensemble for member in ensemble.members]
     if sut.id in (member.id for member in judges):
         raise LatregError(f"validity.judge must not contain the SUT itself, got {cfg.classifier.weights} in both")
     check_guides(guides_of(cfg), judges, sut)
     chunk = cfg.search.chunk or suitable_chunk(generator)
     renderer = Renderer(generator, cfg.truncation.center, cfg.truncation.cutoff, chunk, strategy.mixed_layers)
-    gates = Gates(cfg.validity, judge, vae, load_lpips(cfg, device), held_out)
+    gates = Gates(cfg.validity, judge, vae, density, load_lpips(cfg, device), held_out)
     engine = Engine(
         renderer,
         sut,
@@ -94,7 +106,7 @@ def assemble(cfg: Config) -> Parts:
         ),
         cfg.search.severity_steps,
     )
-    return Parts(generator, sut, judge, vae, held_out, renderer, engine, gates.columns)
+    return Parts(generator, sut, judge, vae, density, held_out, renderer, engine, gates.columns)
 
 
 def make_generator(cfg: Config, device: torch.device) -> Generator:

@@ -16,6 +16,7 @@ from latreg.generator.training import train_generator
 from latreg.runs.folder import RunFolder
 from latreg.tracking import lightning_logger
 from latreg.training.datamodule import DataModule
+from latreg.validity.fitting import fit_density
 from latreg.validity.training import train_validity
 from latreg.zoo.weights import probe_path
 
@@ -51,6 +52,11 @@ def validity(cfg: Config, folder: RunFolder) -> dict[str, Any]:
         return train_validity(cfg, folder.path, logger, DataModule(cfg.dataset, cfg.run_seed))
 
 
+def density(cfg: Config, folder: RunFolder) -> dict[str, Any]:
+    """Fit the density of each class."""
+    return fit_density(cfg, folder.path, DataModule(cfg.dataset, cfg.run_seed))
+
+
 def card(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     """Measure a generator for its model card."""
     return evaluate_generator(cfg, folder.path, DataModule(cfg.dataset, cfg.run_seed))
@@ -61,6 +67,7 @@ STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
     "train_generator": generator,
     "evaluate_generator": card,
     "train_validity": validity,
+    "fit_density": density,
     "make_probe": make_probe,
 }
 

@@ -26,8 +26,8 @@ class Gate(ABC):
         name: in `validity.gates`, and of its flag.
         columns: what it adds to a record: numbers, int or float, and its flag, a bool under its own name. Without a
             flag it is no gate but a mere measurement.
-        needs: the model that its constructor takes under this name: judge, vae, lpips or held_out, None = none. Where
-            the configuration has no such model, the columns are None.
+        needs: the model that its constructor takes under this name: judge, vae, density, lpips or held_out, None =
+            none. Where the configuration has no such model, the columns are None.
         decides: False = it is measured, and `validity.gates` must not name it.
     """
 

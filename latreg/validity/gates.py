@@ -14,6 +14,7 @@ from latreg.config import ValidityConfig
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import Appraisal, BoundaryRecord, Columns, Value, Verdict, flags_of
+from latreg.validity.density import ClassDensity
 from latreg.validity.gate import All, Gate, Pairs
 from latreg.validity.held_out import HeldOut
 from latreg.validity.in_distribution import InDistribution
@@ -21,10 +22,11 @@ from latreg.validity.judge import Judge, divided
 from latreg.validity.label_kept import LabelKept
 from latreg.validity.perceptual import Lpips, PerceptualDistance
 from latreg.validity.screened import Screened
+from latreg.validity.typical import Typical
 from latreg.validity.vae import ValidityModel
 
 Settings = Mapping[str, Any]
-MODELS = ("judge", "vae", "lpips", "held_out")  # that a gate may need
+MODELS = ("judge", "vae", "density", "lpips", "held_out")  # that a gate may need
 
 
 class Gates:
@@ -42,6 +44,7 @@ class Gates:
         config: ValidityConfig,
         judge: Judge | None = None,
         vae: ValidityModel | None = None,
+        density: ClassDensity | None = None,
         lpips: PerceptualDistance | None = None,
         held_out: Judge | None = None,
     ) -> None:
@@ -51,6 +54,7 @@ class Gates:
             config: names and thresholds of the gates.
             judge: the ensemble, None = there is none.
             vae: the model of the training images, None = there is none.
+            density: those of each class, None = there is none.
             lpips: a distance that is measured and no gate; None = not measured.
             held_out: a judge that is asked and no gate; None = not asked.
 
@@ -62,7 +66,7 @@ class Gates:
         known = [name for kind in configured if kind.decides for name in flags_of(kind.columns)]
         if unknown := [name for name in config.gates if name not in known]:
             raise LatregError(f"validity.gates must be of {', '.join(known)}, got {', '.join(unknown)}")
-        models = dict(zip(MODELS, (judge, vae, lpips, held_out), strict=True))
+        models = dict(zip(MODELS, (judge, vae, density, lpips, held_out), strict=True))
         self._gates: dict[str, Gate] = {}
         for kind, settings in configured.items():
             model = {} if kind.needs is None else {kind.needs: models[kind.needs]}
@@ -102,6 +106,7 @@ def configured_gates(config: ValidityConfig) -> dict[type[Gate], Settings]:
         Screened: {"min_ssim": config.min_ssim, "max_l2_rel": config.max_l2_rel},
         Lpips: {},
         InDistribution: {},
+        Typical: {},
         LabelKept: {"min_confidence": config.min_judge_confidence},
     }
     if divided(config.judge, config.held_out)[1]:

@@ -8,6 +8,7 @@ from latreg.classifier.sut import TorchSUT, load_sut
 from latreg.config import Config, OwnGeneratorConfig
 from latreg.errors import LatregError
 from latreg.interfaces import SUT
+from latreg.validity.density import ClassDensity, load_density
 from latreg.validity.judge import Judge, divided
 from latreg.validity.perceptual import PerceptualDistance
 from latreg.validity.vae import ValidityModel, load_validity_model
@@ -63,6 +64,14 @@ def load_vae(cfg: Config, device: torch.device) -> ValidityModel | None:
     if name is None:
         return None
     return load_validity_model(name, cfg.dataset, validity.quantile, device, validity.judge_batch)
+
+
+def load_class_density(cfg: Config, device: torch.device) -> ClassDensity | None:
+    """The model that `validity.density` names, if it names one."""
+    name, validity = cfg.validity.density, cfg.validity
+    if name is None:
+        return None
+    return load_density(name, cfg.dataset, validity.quantile, device, validity.judge_batch)
 
 
 def load_lpips(cfg: Config, device: torch.device) -> PerceptualDistance | None:

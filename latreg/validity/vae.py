@@ -20,7 +20,6 @@ from latreg.zoo import weights
 
 KIND = "vae"  # what the description in a weights file says it is
 HELD_OUT = "held_out_errors"  # the tensor in the file that the thresholds are read from
-MAX_HELD_OUT = 2**24  # of which torch finds a quantile
 
 
 class VAE(nn.Module):
@@ -143,9 +142,7 @@ def load_validity_model(
                 f"the data set {dataset.name} needs a VAE with {size}={getattr(dataset, size)}, "
                 f"but the one in {path} has {size}={description[size]}"
             )
-    errors = state.pop(HELD_OUT, torch.empty(0))
-    if errors.ndim != 1 or not 0 < len(errors) <= MAX_HELD_OUT or not errors.is_floating_point():
-        raise LatregError(f"{HELD_OUT} in {path} must be the errors of 1 to {MAX_HELD_OUT} images")
+    errors = weights.held_out_of(state, HELD_OUT, path)
     made = {size: description[size] for size in ("channels", "resolution", "latent_dim", "widths")}
     network = weights.built(lambda: VAE(**made), state, path)
     return ValidityModel(

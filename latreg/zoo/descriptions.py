@@ -34,6 +34,14 @@ class VAEDescription:
 
 
 @dataclass
+class DensityDescription(ClassifierDescription):
+    """Arguments of `latreg.validity.density.DensityNetwork`, and of its classifier."""
+
+    features: int = setting(0, low=1, high=WIDEST)
+    axes: int = setting(0, low=1, high=WIDEST)
+
+
+@dataclass
 class GeneratorArguments:
     """Arguments of `latreg.generator.networks.GeneratorNetwork`."""
 
@@ -55,7 +63,12 @@ class GeneratorDescription:
     arguments: GeneratorArguments
 
 
-DESCRIPTIONS = {"classifier": ClassifierDescription, "vae": VAEDescription, "generator": GeneratorDescription}
+DESCRIPTIONS = {
+    "classifier": ClassifierDescription,
+    "vae": VAEDescription,
+    "density": DensityDescription,
+    "generator": GeneratorDescription,
+}
 
 
 @dataclass
@@ -86,7 +99,7 @@ def check_description(content: dict[str, Any], source: str) -> dict[str, Any]:
     checked(content, source, schema)
     if schema is GeneratorDescription:
         _check_names(content["arguments"], GeneratorArguments, f"arguments of {source}")
-    if schema is ClassifierDescription:
+    if schema in (ClassifierDescription, DensityDescription):
         _check_sizes(content["network_args"], f"network_args of {source}")
     return content
 

@@ -18,6 +18,7 @@ from latreg.json_files import checked, read_json
 from latreg.names import check_name
 from latreg.zoo.descriptions import Card, check_description
 
+MAX_HELD_OUT = 2**24  # numbers of which torch finds a quantile
 ZOO = Path(__file__).resolve().parent
 Network = TypeVar("Network", bound=torch.nn.Module)
 
@@ -139,6 +140,18 @@ def check_finite(state: Mapping[str, object], source: object, buffers: bool = Fa
         strict = buffers or isinstance(tensor, torch.nn.Parameter)
         if not bool(tensor.isfinite().all() if strict else not tensor.isnan().any()):
             raise LatregError(f"expected finite weights in {source}, but {name} holds NaN or infinite numbers")
+
+
+def held_out_of(state: dict[str, Tensor], name: str, path: Path) -> Tensor:
+    """Take out of the tensors of a file the numbers that held-out real images got, from which a threshold is read.
+
+    Raises:
+        LatregError: there are none, or too many.
+    """
+    numbers = state.pop(name, torch.empty(0))
+    if numbers.ndim != 1 or not 0 < len(numbers) <= MAX_HELD_OUT or not numbers.is_floating_point():
+        raise LatregError(f"{name} in {path} must be the numbers of 1 to {MAX_HELD_OUT} images")
+    return numbers
 
 
 def built(make: Callable[[], Network], state: dict[str, Tensor], path: Path) -> Network:

@@ -21,7 +21,7 @@ def sweep(experiment):
 
 def test_the_study_has_every_cell_of_the_design_once():
     jobs = sweep("paper")
-    assert len(jobs) == len(set(jobs)) == 3 * 3 * 9 * 2
+    assert len(jobs) == len(set(jobs)) == 3 * 3 * 15 * 2
     assert len(sweep("paper_smoke")) == 2 * 3 * 5 * 2
 
 
