@@ -35,7 +35,7 @@ STAGES_THAT_GO_ON = SEARCH, TRAIN_CLASSIFIER, TRAIN_GENERATOR, TRAIN_VALIDITY = 
     *("search", "train_classifier", "train_generator", "train_validity"),
 )
 FIT_DENSITY = "fit_density"
-STAGES = (*STAGES_THAT_GO_ON, FIT_DENSITY, "evaluate_generator", "make_probe")
+STAGES = (*STAGES_THAT_GO_ON, FIT_DENSITY, "evaluate_generator", "measure_drift", "make_probe")
 
 # Bounds above which a number is no wish but a slip.
 MANY = 1_000_000  # images or sources at once

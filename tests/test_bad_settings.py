@@ -133,7 +133,7 @@ MISFITS = [
     ("search=3", "search must be a group of settings, got 3"),
     (
         "stage=[1]",
-        "stage must be one of search, train_classifier, train_generator, train_validity, evaluate_generator,",
+        "stage must be one of search, train_classifier, train_generator, train_validity, fit_density,",
     ),
     ("truncation.grid={a:1}", "Error merging override truncation.grid={a:1}; Cannot merge DictConfig with ListConfig"),
     ("search.source_per_class=1", "search.source_per_class is no setting: did you mean search.sources_per_class"),

@@ -11,6 +11,7 @@ from latreg.data.images import save_probe
 from latreg.data.splits import choice_of, load_images, resolve_source
 from latreg.errors import LatregError
 from latreg.evaluation.card import evaluate_generator
+from latreg.evaluation.drift import measure_drift
 from latreg.evaluation.scores import TrainingScores
 from latreg.generator.training import train_generator
 from latreg.runs.folder import RunFolder
@@ -66,6 +67,7 @@ STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
     "train_classifier": classifier,
     "train_generator": generator,
     "evaluate_generator": card,
+    "measure_drift": measure_drift,
     "train_validity": validity,
     "fit_density": density,
     "make_probe": make_probe,

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from latreg.measures import metrics
+from latreg.measures.statistics import clustered_ratio, median_interval, ratio, wilson
 from latreg.report.results import CHOSEN, STRATA
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
 from latreg.report.runs import Column, Rows, Run, Study, all_queries, robust_faults
-from latreg.report.statistics import clustered_ratio, median_interval, ratio, wilson
 from latreg.runs.cell import Cell
 
 CURVE_POINTS = 20  # of a budget curve

@@ -19,7 +19,8 @@ from functools import partial
 
 import numpy as np
 
-from latreg.report import diversity, features, statistics
+from latreg.measures import statistics
+from latreg.report import diversity, features
 from latreg.report.comparisons import (
     APPRAISALS,
     DRIFTED,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latreg.measures import statistics
 from latreg.measures.metrics import HELD_OUT
-from latreg.report import statistics
 from latreg.report.results import CHOSEN
 from latreg.report.rows import Comparison
 from latreg.report.runs import Column, Rows, Study, all_queries, robust_faults

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latreg.errors import LatregError
-from latreg.report import statistics
+from latreg.measures import statistics
+from latreg.measures.statistics import BOOTSTRAP_SEED, Floats
 from latreg.report.comparisons import MEAN, ROBUST, robust
 from latreg.report.rows import Comparison
 from latreg.report.runs import Rows, Study
-from latreg.report.statistics import BOOTSTRAP_SEED, Floats
 from latreg.runs.cell import Cell
 
 MOST = 40  # faults of a class and cell that are compared

@@ -7,8 +7,8 @@ import torch
 from latreg.classifier.sut import load_network
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
+from latreg.measures.statistics import Floats
 from latreg.report.diversity import Images, Space
-from latreg.report.statistics import Floats
 from latreg.zoo import weights
 
 

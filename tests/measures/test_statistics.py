@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from latreg.measures import metrics
-from latreg.report import diversity, statistics
+from latreg.measures import metrics, statistics
+from latreg.report import diversity
 from tests.helpers.studies import noise
 
 

@@ -1,4 +1,4 @@
-"""The statistics of the report, pure functions of numbers. Tests come from scipy.
+"""Statistics of comparisons, pure functions of numbers. Tests come from scipy.
 
 Every function takes plain arrays and says in its docstring what it returns where there is nothing to compute.
 """
