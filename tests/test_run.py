@@ -136,7 +136,7 @@ BAD_INPUT = [
     ("search.uncertain_per_class=2 search.max_queries=10", "search.max_queries needs search.uncertain_per_class=0, as"),
     ("stage=dance", "stage must be one of search,"),
     ("device=tpu", "device must be auto, cpu, cuda or cuda:<n>, got 'tpu'"),
-    ("validity.gates=[pretty]", "validity.gates must be of screened, in_distribution, label_kept, got pretty"),
+    ("validity.gates=[pretty]", "validity.gates must be of screened, in_distribution, typical, label_kept, got pretty"),
     ("search.sourcs_per_class=1", "search.sourcs_per_class is no setting: did you mean search.sources_per_class"),
     ("strategy=luck", "strategy must be one of hunt, mixing, random, sampling, got luck"),
 ]

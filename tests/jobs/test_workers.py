@@ -62,7 +62,9 @@ def toy_parts(setup):
     limits = Limits(setup.budget, 40, setup.concurrency)
     strategy = STRATEGIES[setup.strategy]
     engine = Engine(renderer, sut, ScriptedAppraiser(), Fixed(1.0), BaselineGate(), strategy, limits, severity_steps=3)
-    return Parts(GENERATOR, sut, SimpleNamespace(id="judge"), None, None, renderer, engine, ScriptedAppraiser.columns)
+    return Parts(
+        GENERATOR, sut, SimpleNamespace(id="judge"), None, None, None, renderer, engine, ScriptedAppraiser.columns
+    )
 
 
 def toy_config(setup):

@@ -70,9 +70,11 @@ def test_measures_everything_whatever_the_gates_are():
         "l2_rel": pytest.approx(0.05),
         "lpips": None,
         "vae_error": None,
+        "class_distance": None,
         "judge_votes": 3,
         "screened": True,
         "in_distribution": None,
+        "typical": None,
         "label_kept": True,
     }
     assert (verdict.screened, verdict.valid) == (True, True)
@@ -146,7 +148,7 @@ def test_no_pairs():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"gates": ["label_keeped"]}, "must be of screened, in_distribution, label_kept, got label_keeped"),
+        ({"gates": ["label_keeped"]}, "must be of screened, in_distribution, typical, label_kept, got label_keeped"),
         ({"min_ssim": 95.0}, r"min_ssim must lie in \[-1, 1\], got 95"),
         ({"min_judge_confidence": 90.0}, r"min_judge_confidence must lie in \[0, 1\], got 90"),
         ({"max_l2_rel": float("nan")}, "max_l2_rel must be at least 0, got nan"),
@@ -216,8 +218,8 @@ def test_a_further_gate_counts_where_it_is_named(level, bright):
 
 def test_the_columns_are_numbers_and_then_flags():
     assert list(gates(more_gates=BRIGHT).columns) == [
-        *("ssim", "l2_rel", "lpips", "vae_error", "judge_votes", "brightness"),
-        *("screened", "in_distribution", "label_kept", "bright"),
+        *("ssim", "l2_rel", "lpips", "vae_error", "class_distance", "judge_votes", "brightness"),
+        *("screened", "in_distribution", "typical", "label_kept", "bright"),
     ]
 
 
