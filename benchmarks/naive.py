@@ -22,7 +22,7 @@ from latreg.generator.networks import GeneratorNetwork, SynthesisBlock, Synthesi
 from latreg.interfaces import Evaluation, Proposal, Source, Strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Appraiser, SourceSearch
-from latreg.search.latent import layer_mask, mix, truncate
+from latreg.search.latent import layer_alphas, mix, truncate
 from latreg.search.recipes import partner_of
 from latreg.search.truncation import Truncation
 
@@ -73,10 +73,8 @@ class NaiveSearch:
         """Render one image and ask the SUT about it."""
         w = self._latent(source, proposal.psi)
         if (partner := partner_of(proposal)) is not None:
-            mask = layer_mask([proposal.layers], self.network.num_ws)
-            w = mix(
-                w, self._latent(partner, proposal.psi), mask.to(w.device), torch.tensor([proposal.alpha]).to(w.device)
-            )
+            alphas = layer_alphas([proposal], self.network.num_ws)
+            w = mix(w, self._latent(partner, proposal.psi), alphas.to(w.device))
         image = quantize(synthesize(self.network.synthesis, w) * 0.5 + 0.5)
         probabilities = self.classifier(to_unit(image)).softmax(dim=1)
         return Evaluation(proposal, source.label, image[0].cpu().numpy(), probabilities[0].cpu().numpy())

@@ -356,6 +356,10 @@ class MixingConfig(StrategyConfig):
     # itp needs fewer queries to the same end.
     root_finder: str = setting("bisection", choices=("bisection", "itp"))
     give_up: bool = False  # leave a mixture as soon as a verdict, which costs no query, shows its boundary is invalid
+    # Rivals have more than this probability, None = all count.
+    rivals_above: float | None = setting(None, low=0, high=1)
+    same_partners: bool = False  # z_seeds 0, 1 .. for all sources, else drawn
+    rival_by_rival: bool = False  # all partners of one rival before the next, else rivals take turns
 
 
 @dataclass
@@ -363,6 +367,55 @@ class HuntConfig(MixingConfig):
     """Mixing with the settings that find the most valid faults per query."""
 
     name: str = setting("hunt", choices=("hunt",))
+
+
+@dataclass
+class PublishedRandomConfig(RandomConfig):
+    """First flip as the authors' code runs it."""
+
+    name: str = setting("random_published", choices=("random_published",))
+
+
+@dataclass
+class PublishedMixingConfig(MixingConfig):
+    """Mixing as the authors' code runs it."""
+
+    name: str = setting("mixing_published", choices=("mixing_published",))
+
+
+@dataclass
+class WalkConfig(StrategyConfig):
+    """A random walk in z."""
+
+    _target_: str = setting("latreg.search.walk.Walk", choices=("latreg.search.walk.Walk",))
+    name: str = setting("walk", choices=("walk",))
+    sigma: float = setting(MISSING, low=0)  # of a step in each coordinate of z
+    steps: int = setting(MISSING, low=1, high=MANY)
+    run_seed: int = setting(MISSING, low=0, high=LAST_SEED)  # draws the steps
+
+
+@dataclass
+class GeneticConfig(StrategyConfig):
+    """A genetic search in z for the least margin."""
+
+    _target_: str = setting("latreg.search.genetic.Genetic", choices=("latreg.search.genetic.Genetic",))
+    name: str = setting("genetic", choices=("genetic",))
+    population: int = setting(25, low=2, high=MANY)
+    keep: int = setting(10, low=1, high=MANY)  # of a generation, those that stay and have children
+    sigma: float = setting(MISSING, low=0)  # of the first population around z, and of the noise of its first children
+    generations: int = setting(MISSING, low=1, high=MANY)
+    run_seed: int = setting(MISSING, low=0, high=LAST_SEED)  # draws the individuals
+
+
+@dataclass
+class MimicryConfig(StrategyConfig):
+    """NSGA-II over the strengths with which a partner's w replaces each layer."""
+
+    _target_: str = setting("latreg.search.mimicry.Mimicry", choices=("latreg.search.mimicry.Mimicry",))
+    name: str = setting("mimicry", choices=("mimicry",))
+    population: int = setting(MISSING, low=2, high=MANY)
+    generations: int = setting(MISSING, low=1, high=MANY)
+    run_seed: int = setting(MISSING, low=0, high=LAST_SEED)  # draws the partner and the genomes
 
 
 @dataclass
@@ -533,6 +586,11 @@ def register() -> None:
     store.store(group="strategy", name="random_schema", node=RandomConfig)
     store.store(group="strategy", name="mixing_schema", node=MixingConfig)
     store.store(group="strategy", name="hunt_schema", node=HuntConfig)
+    store.store(group="strategy", name="random_published_schema", node=PublishedRandomConfig)
+    store.store(group="strategy", name="mixing_published_schema", node=PublishedMixingConfig)
+    store.store(group="strategy", name="walk_schema", node=WalkConfig)
+    store.store(group="strategy", name="genetic_schema", node=GeneticConfig)
+    store.store(group="strategy", name="mimicry_schema", node=MimicryConfig)
 
 
 def first_z_seed_of(config: Config) -> int:

@@ -60,12 +60,34 @@ class Source:
     z_seed: int
 
 
+SPACES = ("z", "alphas")
+
+
+@dataclass(frozen=True)
+class Latent:
+    """Numbers that no seed draws, and what they are.
+
+    Attributes:
+        space: z = they are added to the source's z; alphas = one for each layer, which replaces the source's w by
+            (1 - alpha) w_source + alpha w_partner.
+        values: float32 numbers: z_dim or num_ws of them.
+    """
+
+    space: str  # one of SPACES
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, space: str, values: np.ndarray) -> Self:
+        """The latent of an array, rounded to float32."""
+        return cls(space, tuple(values.astype(np.float32).tolist()))
+
+
 @dataclass(frozen=True)
 class Proposal:
     """A recipe for one image, relative to a source. With the source and the truncation it renders the image again.
 
     The source's w is truncated with psi; where a partner is given, its w (class `rival`, truncated alike) replaces the
-    source's on `layers` by (1 - alpha) w_source + alpha w_partner.
+    source's on `layers` by (1 - alpha) w_source + alpha w_partner. A proposal with a latent names no layers.
     """
 
     psi: float
@@ -73,6 +95,7 @@ class Proposal:
     rival: int | None = None
     layers: tuple[int, ...] = ()
     alpha: float = 0.0
+    latent: Latent | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +146,7 @@ class Segment:
 class BoundaryPair:
     """The last image still classified c (None where there was no search) and the first that is not.
 
-    width is the distance between the two along the searched coordinate (psi or alpha).
+    width is the distance between the two along the searched coordinate (psi or alpha), or between their latents.
     """
 
     last: Evaluation | None
@@ -264,8 +287,8 @@ class Strategy(Protocol):
         """Sets of layers that its mixtures replace, () = it does not mix. Only the speed depends on it."""
         return ()
 
-    def prepared(self, num_ws: int) -> Self:
-        """The strategy as it is run with a generator of num_ws layers.
+    def prepared(self, num_ws: int, z_dim: int) -> Self:
+        """The strategy as it is run with a generator of num_ws layers and z (z_dim,).
 
         Raises:
             LatregError: its settings do not fit each other or the generator.
@@ -372,6 +395,11 @@ class BoundaryRecord:
     stability_queries: int | None = None  # images shown to the SUT after the search, which `queries` do not count
     appraisals: int | None = None  # images shown to the gates
     held_out_id: str | None = None  # of the judge that checks them
+    # numbers that no seed draws, of images that have some
+    space: str | None = None  # what they are, one of SPACES
+    latent_last: list[float] | None = None
+    latent_first: list[float] | None = None
+    severe_latent: list[float] | None = None
     measured: Mapping[str, Value] = field(default_factory=dict)  # each of its items is a column of its own
     severe_measured: Mapping[str, Value] = field(default_factory=dict)  # .. and here with severe_ before its name
     pairs: Sequence[ReportedPair] = ()  # all that were reported, in a table of their own; not read with the record

@@ -84,13 +84,16 @@ def problems(run_dir: Path, trust: bool = False) -> Iterator[tuple[BoundaryRecor
 def check_recipes(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:
     """Refuse rows that no search of these networks writes."""
     layers = range(parts.generator.num_ws)
+    lengths = {"z": parts.generator.z_dim, "alphas": len(layers)}
     for pair in pairs:
         answers = (p for p in (pair.last_probabilities, pair.first_probabilities) if p is not None)
         whole = pair.source_image is not None and all(answers)
-        if not whole or not set(pair.layers or ()) <= set(layers):
+        latents = (pair.latent_last, pair.latent_first, pair.severe_latent)
+        fit = all(latent is None or len(latent) == lengths.get(pair.space or "") for latent in latents)
+        if not whole or not fit or not set(pair.layers or ()) <= set(layers):
             raise LatregError(
-                f"expected pairs with images, answers and layers 0 .. {len(layers) - 1} in {run_dir}, but that of "
-                f"class {pair.label}, z_seed {pair.z_seed} is none"
+                f"expected pairs with images, answers, layers 0 .. {len(layers) - 1} and latents of the generator's "
+                f"size in {run_dir}, but that of class {pair.label}, z_seed {pair.z_seed} is none"
             )
 
 

@@ -27,7 +27,7 @@ class Exchange(Strategy):
     most_layers: int
     name: str = "exchange"
 
-    def prepared(self, num_ws: int) -> Self:
+    def prepared(self, num_ws: int, z_dim: int) -> Self:
         layers = self.layers or range(num_ws)
         if len(layers) > self.most_layers:
             raise LatregError(f"strategy.layers must be at most {self.most_layers}, got {len(layers)}")

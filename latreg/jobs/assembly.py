@@ -81,7 +81,7 @@ def assemble(cfg: Config) -> Parts:
     device = make_device(cfg.device)
     generator = make_generator(cfg, device)
     check_search(cfg, generator)
-    strategy = make_strategy(cfg.strategy, generator.num_ws)
+    strategy = make_strategy(cfg.strategy, generator)
     sut = load_classifier(cfg.classifier, cfg.dataset, device)
     judge, held_out = load_judge(cfg, device), load_held_out(cfg, device)
     vae, density = load_vae(cfg, device), load_class_density(cfg, device)
@@ -116,15 +116,15 @@ def make_generator(cfg: Config, device: torch.device) -> Generator:
     return load_generator(cfg.generator, cfg.dataset, device)
 
 
-def make_strategy(cfg: StrategyConfig, num_ws: int) -> Strategy:
-    """The strategy that the configuration names, for a generator of num_ws layers."""
+def make_strategy(cfg: StrategyConfig, generator: Generator) -> Strategy:
+    """The strategy that the configuration names, as it is run with a generator."""
     try:
         strategy: Strategy = instantiate(cfg, _convert_="all")
     except InstantiationException as error:
         raise LatregError(
             f"strategy._target_ must be a strategy that takes the settings beside it: {reason(error)}"
         ) from error
-    return strategy.prepared(num_ws)
+    return strategy.prepared(generator.num_ws, generator.z_dim)
 
 
 def suitable_chunk(generator: Generator) -> int:

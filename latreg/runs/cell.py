@@ -8,7 +8,10 @@ from typing import Any, Self
 from latreg.errors import LatregError
 
 _DATASETS = ("mnist", "fashion_mnist", "cifar10")  # in the order in which they are shown, others behind them
-_STRATEGIES = ("sampling", "random", "mixing", "hunt")
+_STRATEGIES = (
+    *("sampling", "random", "random_published", "mixing", "mixing_published", "hunt"),
+    *("walk", "genetic", "mimicry"),
+)
 _CENTERS = ("global", "class")
 _ADAPTIVE = ("salvage", "minimal")
 _NAME = re.compile(

@@ -15,7 +15,7 @@ from latreg.interfaces import Columns
 
 Annotations = Mapping[str, Any]  # types by the names of columns
 
-VERSION = 3  # of the columns; count up when they change
+VERSION = 4  # of the columns; count up when they change
 VERSION_KEY = b"latreg_records_version"
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # the layout of datasets.Image
 

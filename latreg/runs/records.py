@@ -23,7 +23,7 @@ from PIL import Image
 
 from latreg.data.raster import opened
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord, Columns, Source
+from latreg.interfaces import SPACES, BoundaryRecord, Columns, Source
 from latreg.runs import columns
 from latreg.runs.columns import VERSION
 from latreg.runs.files import replacing, writing
@@ -31,7 +31,7 @@ from latreg.runs.pairs import by_source, read_pairs, write_pairs
 
 log = logging.getLogger(__name__)
 
-READABLE = (2, VERSION)  # versions; what the older one has not got is None
+READABLE = (2, 3, VERSION)  # versions; what an older one has not got is None
 SEVERE = "severe_"  # before the names of what gates measured of the most severe point
 _PART = re.compile(r"part-\d+\.parquet")
 MAX_ROWS = 2**20  # of a part, which a file of some bytes may claim
@@ -238,7 +238,7 @@ def schema_of(measured: Columns, version: int = VERSION) -> pa.Schema:
     one, which version 2 did not have.
     """
     strength = columns.optional(measured, SEVERE) if version >= 3 else {}
-    own = {name: of for name, of in _FIELDS.items() if version >= 3 or name not in _SINCE_3}
+    own = {name: of for name, of in _FIELDS.items() if version >= _SINCE.get(name, 0)}
     return columns.schema({**own, **columns.optional(measured), **strength}, version)
 
 
@@ -263,11 +263,13 @@ def _completed(table: pa.Table, names: Sequence[str] | None, schema: pa.Schema) 
 
 _FIELDS = columns.annotations_of(BoundaryRecord, "measured", "severe_measured", "pairs")
 _IMAGES = columns.images_in(_FIELDS)
-_SINCE_3 = {
+_SINCE_3 = (
     *("robust_fault", "stability", "severe_stability", "severe_psi", "severe_alpha", "severe_margin"),
     *("severe_predicted", "severe_probabilities", "severe_image"),
     *("walk_queries", "stability_queries", "appraisals", "held_out_id"),
-}
+)
+_SINCE_4 = ("space", "latent_last", "latent_first", "severe_latent")
+_SINCE = dict.fromkeys(_SINCE_3, 3) | dict.fromkeys(_SINCE_4, 4)  # the version of which a column is, others: the oldest
 
 
 # ---- rows
@@ -314,6 +316,8 @@ def _problem(record: BoundaryRecord) -> str | None:
         return f"the seed {outside[0]}"
     if record.flipped and record.predicted is None:
         return "a flip without the answer of the classifier"
+    if record.space not in (None, *SPACES):
+        return f"a latent in the space {record.space!r}"
     if len({image.shape for image in images if image is not None}) > 1:
         return "images of differing sizes"
     return None

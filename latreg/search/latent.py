@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from latreg.interfaces import Proposal
+
 
 def truncate(w: Tensor, center: Tensor, psi: Tensor, cutoff: int | None) -> Tensor:
     """The truncation trick: w' = center + psi (w - center) on the layers below cutoff.
@@ -23,19 +25,23 @@ def truncate(w: Tensor, center: Tensor, psi: Tensor, cutoff: int | None) -> Tens
     return torch.cat([truncated[:, :cutoff], w[:, cutoff:]], dim=1)
 
 
-def mix(w: Tensor, partner: Tensor, mask: Tensor, alpha: Tensor) -> Tensor:
-    """Style mixing: (1 - alpha) w + alpha partner on the layers in mask, w elsewhere.
+def mix(w: Tensor, partner: Tensor, alphas: Tensor) -> Tensor:
+    """Style mixing: (1 - alpha) w + alpha partner.
 
     Args:
         w, partner: (N, L, w_dim).
-        mask: (N, L) bool.
-        alpha: (N,) in [0, 1].
+        alphas: (N, L) in [0, 1]; exactly w where 0, exactly the partner where 1.
     """
-    alpha = alpha[:, None, None]
-    return torch.where(mask[:, :, None], (1 - alpha) * w + alpha * partner, w)
+    alphas = alphas[:, :, None]
+    return (1 - alphas) * w + alphas * partner
 
 
-def layer_mask(layer_sets: Sequence[Sequence[int]], num_ws: int) -> Tensor:
-    """Sets of layer numbers => (N, num_ws) bool."""
-    rows = [[layer in layers for layer in range(num_ws)] for layers in layer_sets]
-    return torch.tensor(rows, dtype=torch.bool).view(-1, num_ws)
+def layer_alphas(proposals: Sequence[Proposal], num_ws: int) -> Tensor:
+    """How much of the partner each layer takes => (N, num_ws)."""
+    return torch.tensor([_alphas(proposal, num_ws) for proposal in proposals], dtype=torch.float32).view(-1, num_ws)
+
+
+def _alphas(proposal: Proposal, num_ws: int) -> Sequence[float]:
+    if proposal.latent is not None and proposal.latent.space == "alphas":
+        return proposal.latent.values
+    return [proposal.alpha if layer in proposal.layers else 0.0 for layer in range(num_ws)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Self
 
 import numpy as np
@@ -34,6 +35,9 @@ class Mixing(Strategy):
         give_up: leave a mixture as soon as a verdict shows that its boundary is invalid.
         until: what a pair must be to end the search of its source: flipped, screened, valid or robust.
         run_seed: draws the partners, together with the source.
+        rivals_above: rivals that the SUT gives no more than this probability are left out, None = none is.
+        same_partners: for all sources the z_seeds 0, 1 .. are the partners, as published; else they are drawn.
+        rival_by_rival: all partners of a rival are tried before the next rival, as published; else rivals take turns.
     """
 
     layer_sets: Sequence[Sequence[int]]
@@ -45,13 +49,16 @@ class Mixing(Strategy):
     run_seed: int
     give_up: bool = False
     root_finder: str = "bisection"
+    rivals_above: float | None = None
+    same_partners: bool = False
+    rival_by_rival: bool = False
     name: str = "mixing"
 
     @property
     def mixed_layers(self) -> Sequence[Sequence[int]]:
         return self.layer_sets
 
-    def prepared(self, num_ws: int) -> Self:
+    def prepared(self, num_ws: int, z_dim: int) -> Self:
         for layer in (layer for layers in self.layer_sets for layer in layers):
             if not 0 <= layer < num_ws:
                 raise LatregError(f"strategy.layer_sets must name layers 0 .. {num_ws - 1}, got {layer}")
@@ -77,14 +84,18 @@ class Mixing(Strategy):
                 return
 
     def _mixtures(self, source: Source, start: Evaluation) -> Iterator["_Mixture"]:
-        rivals = start.rivals(self.top_k)
+        least = -1.0 if self.rivals_above is None else self.rivals_above
+        rivals = [rival for rival in start.rivals(self.top_k) if start.probabilities[rival] > least]
         seeds = {rival: self._partner_seeds(source, rival) for rival in rivals}
-        for partner in range(self.partners):
-            for rival in rivals:
-                for layers in self.layer_sets:
-                    yield _Mixture(start.proposal.psi, int(seeds[rival][partner]), rival, tuple(layers))
+        turns = [(partner, rival) for partner in range(self.partners) for rival in rivals]
+        if self.rival_by_rival:
+            turns.sort(key=lambda turn: rivals.index(turn[1]))
+        for (partner, rival), layers in product(turns, self.layer_sets):
+            yield _Mixture(start.proposal.psi, int(seeds[rival][partner]), rival, tuple(layers))
 
     def _partner_seeds(self, source: Source, rival: int) -> np.ndarray:
+        if self.same_partners:
+            return np.arange(self.partners, dtype=np.uint64)
         rng = np.random.default_rng([self.run_seed, source.label, source.z_seed, rival])
         return rng.integers(2**32, size=self.partners, dtype=np.uint64)
 

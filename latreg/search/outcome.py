@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from latreg.interfaces import BoundaryRecord, Evaluation, Finding, Proposal, ReportedPair, Source
+from latreg.interfaces import BoundaryRecord, Evaluation, Finding, Latent, Proposal, ReportedPair, Source
 from latreg.search.criteria import stratum
 from latreg.search.engine import SourceSearch
 from latreg.search.recipes import Request
@@ -72,6 +72,7 @@ def to_record(search: SourceSearch, context: RunContext, stability: Stability | 
         pairs=_reported(search),
         **_pair_fields(search.best),
         **_strength(search.best, stability),
+        **_latents(search.best),
     )
 
 
@@ -141,6 +142,15 @@ def _strength(best: Finding | None, stability: Stability | None) -> dict[str, An
     }
 
 
+def _latents(best: Finding | None) -> dict[str, Any]:
+    """The columns of what no seed draws; none where the first wrong image has none."""
+    if best is None or (latent := best.pair.first.proposal.latent) is None:
+        return {}
+    images = {"latent_last": best.pair.last, "latent_first": best.pair.first, "severe_latent": _severe(best)}
+    found = {name: image.proposal.latent for name, image in images.items() if image is not None}
+    return {"space": latent.space, **{name: list(own.values) for name, own in found.items() if own is not None}}
+
+
 def _reported(search: SourceSearch) -> list[ReportedPair]:
     """All pairs of a source, without images."""
     return [
@@ -178,23 +188,33 @@ class SavedImage:
     predicted: int
 
 
+_ENDS = {  # the columns of an image's psi, alpha, latent, pixels and answer, by its role
+    "last": ("psi_last", "alpha_last", "latent_last", "last_image", "last_probabilities"),
+    "first": ("psi_first", "alpha_first", "latent_first", "first_image", "first_probabilities"),
+    "severe": ("severe_psi", "severe_alpha", "severe_latent", "severe_image", "severe_probabilities"),
+}
+
+
 def saved_images(record: BoundaryRecord) -> list[SavedImage]:
     """The images of a row with the recipes that render them again."""
     source = Source(record.label, record.z_seed)
     images = [
         SavedImage("source", Request(source, Proposal(record.source_psi)), record.source_image, record.source_predicted)
     ]
-    ends = (
-        ("last", record.psi_last, record.alpha_last, record.last_image, record.last_probabilities),
-        ("first", record.psi_first, record.alpha_first, record.first_image, record.first_probabilities),
-        ("severe", record.severe_psi, record.severe_alpha, record.severe_image, record.severe_probabilities),
-    )
-    for role, psi, alpha, image, probabilities in ends:
+    for role, columns in _ENDS.items():
+        psi, alpha, latent, image, probabilities = (getattr(record, column) for column in columns)
         if psi is None or image is None or probabilities is None:
             continue
-        if alpha is None:
-            proposal = Proposal(psi)
-        else:
-            proposal = Proposal(psi, record.partner_z_seed, record.rival, tuple(record.layers or ()), alpha)
+        proposal = _proposal(record, psi, alpha, latent)
         images.append(SavedImage(role, Request(source, proposal), image, int(np.argmax(probabilities))))
     return images
+
+
+def _proposal(record: BoundaryRecord, psi: float, alpha: float | None, latent: list[float] | None) -> Proposal:
+    """The recipe of an image of a row; alpha and latent are None where nothing was mixed or moved."""
+    partner = record.partner_z_seed, record.rival
+    if latent is not None and record.space is not None:
+        return Proposal(psi, *partner, latent=Latent(record.space, tuple(latent)))
+    if alpha is not None:
+        return Proposal(psi, *partner, tuple(record.layers or ()), alpha)
+    return Proposal(psi)

@@ -27,6 +27,8 @@ def prefix(request: Request, layer: int) -> Prefix:
     """What the latents below a layer depend on: where two requests share it, they share the layers' results."""
     source, proposal = request.source, request.proposal
     layers = sorted(i for i in proposal.layers if i < layer)
+    if proposal.latent is not None:
+        return layer, source.label, source.z_seed, proposal
     if not layers:
         return layer, source.label, source.z_seed, proposal.psi
     partner = proposal.rival, proposal.partner_z_seed, proposal.alpha

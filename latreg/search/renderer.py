@@ -9,9 +9,11 @@ from torch import Tensor
 from latreg.data.images import quantize
 from latreg.errors import LatregError
 from latreg.interfaces import Generator, Source
-from latreg.search.latent import layer_mask, mix, truncate
+from latreg.search.latent import layer_alphas, mix, truncate
 from latreg.search.recipes import Request, partner_of
 from latreg.search.reuse import LayerwiseGenerator, Memory, ReusingSynthesis, memory_bytes
+
+_Input = tuple[Source, tuple[float, ...]]  # of the mapping: a source, and what is added to its z, () = nothing
 
 CACHED_LATENTS = 10_000  # some 5 KB each, as a z that is mapped alone is mapped in a batch of 8
 
@@ -56,7 +58,7 @@ class Renderer:
         self.chunk = chunk
         classes = generator.num_classes
         self._centers = generator.w_avg_class if center == "class" else generator.w_avg.expand(classes, -1)
-        self._latents: dict[Source, Tensor] = {}
+        self._latents: dict[_Input, Tensor] = {}
         self._reuse: ReusingSynthesis | None = None
         if isinstance(generator, LayerwiseGenerator):
             memory = Memory(memory_bytes(self._centers.device))
@@ -65,7 +67,7 @@ class Renderer:
     @torch.inference_mode()
     def render(self, requests: Sequence[Request]) -> Tensor:
         """One or more requests => images (N, C, H, W) uint8 on the generator's device."""
-        self._map([r.source for r in requests] + [p for r in requests if (p := partner_of(r.proposal))])
+        self._map([_input(r) for r in requests] + [(p, ()) for r in requests if (p := partner_of(r.proposal))])
         images: Tensor | None = None
         for places, batch in self._synthesized(requests):
             levels = quantize(batch)
@@ -86,32 +88,39 @@ class Renderer:
 
     def compose(self, requests: Sequence[Request]) -> Tensor:
         """Requests => w (N, L, w_dim), truncated and mixed."""
-        sources = [r.source for r in requests]
         proposals = [r.proposal for r in requests]
         device = self._centers.device
         psi = torch.tensor([p.psi for p in proposals], device=device, dtype=torch.float32)
-        w = self._truncated(sources, psi)
-        if not any(p.layers for p in proposals):
+        w = self._truncated([_input(r) for r in requests], psi)
+        if not any(p.partner_z_seed is not None for p in proposals):
             return w
-        partners = [partner_of(p) or s for p, s in zip(proposals, sources, strict=True)]
-        mask = layer_mask([p.layers for p in proposals], self.generator.num_ws).to(device)
-        alpha = torch.tensor([p.alpha for p in proposals], device=device, dtype=torch.float32)
-        return mix(w, self._truncated(partners, psi), mask, alpha)
+        partners: list[_Input] = [(partner_of(r.proposal) or r.source, ()) for r in requests]
+        return mix(w, self._truncated(partners, psi), layer_alphas(proposals, self.generator.num_ws).to(device))
 
-    def _truncated(self, sources: Sequence[Source], psi: Tensor) -> Tensor:
-        self._map(sources)
-        w = torch.stack([self._latents[source] for source in sources])
-        labels = torch.tensor([source.label for source in sources], device=w.device)
+    def _truncated(self, inputs: Sequence[_Input], psi: Tensor) -> Tensor:
+        self._map(inputs)
+        w = torch.stack([self._latents[each] for each in inputs])
+        labels = torch.tensor([source.label for source, _ in inputs], device=w.device)
         return truncate(w, self._centers[labels], psi, self.cutoff)
 
-    def _map(self, sources: Sequence[Source]) -> None:
+    def _map(self, inputs: Sequence[_Input]) -> None:
         """Find out the w (L, w_dim) of sources; each z is mapped once."""
-        if all(source in self._latents for source in sources):
+        if all(each in self._latents for each in inputs):
             return
-        if len(self._latents) + len(sources) > CACHED_LATENTS:
+        if len(self._latents) + len(inputs) > CACHED_LATENTS:
             self._latents.clear()
-        new = [source for source in dict.fromkeys(sources) if source not in self._latents]
-        z = np.stack([latent_z(source.z_seed, self.generator.z_dim) for source in new])
-        c = torch.tensor([source.label for source in new], device=self._centers.device)
+        new = [each for each in dict.fromkeys(inputs) if each not in self._latents]
+        z = np.stack([_moved(latent_z(source.z_seed, self.generator.z_dim), offset) for source, offset in new])
+        c = torch.tensor([source.label for source, _ in new], device=self._centers.device)
         w = self.generator.map(torch.from_numpy(z).to(self._centers.device), c)
         self._latents.update(zip(new, w, strict=True))
+
+
+def _input(request: Request) -> _Input:
+    """That of a request's own w, whatever is mixed into it."""
+    latent = request.proposal.latent
+    return request.source, latent.values if latent is not None and latent.space == "z" else ()
+
+
+def _moved(z: np.ndarray, offset: tuple[float, ...]) -> np.ndarray:
+    return z + np.asarray(offset, np.float32) if offset else z

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latreg.search.latent import layer_mask, mix, truncate
+from latreg.interfaces import Latent, Proposal
+from latreg.search.latent import layer_alphas, mix, truncate
 from latreg.search.renderer import latent_z
 
 N, L, D = 5, 8, 6
@@ -51,29 +52,30 @@ def test_truncation_scales_the_distance_to_the_center(value):
     torch.testing.assert_close(distance, value * (w - center[:, :1]), atol=1e-5, rtol=1e-4)
 
 
+def mixing(layers, alpha: float) -> torch.Tensor:
+    return layer_alphas([Proposal(1.0, 7, 1, tuple(layers), alpha)] * N, L)
+
+
 @pytest.mark.parametrize(("alpha", "end"), [(0.0, 0), (1.0, 1)])
 def test_alpha_0_and_1_are_the_ends(latents, alpha, end):
-    mask = layer_mask([range(L)] * N, L)
-    assert torch.equal(mix(latents[0], latents[1], mask, psi(alpha)), latents[end])
+    assert torch.equal(mix(latents[0], latents[1], mixing(range(L), alpha)), latents[end])
 
 
 def test_mixing_no_layers_changes_nothing(latents):
-    mask = layer_mask([()] * N, L)
-    assert torch.equal(mix(latents[0], latents[1], mask, psi(0.7)), latents[0])
+    assert torch.equal(mix(latents[0], latents[1], mixing((), 0.7)), latents[0])
 
 
 def test_mixing_touches_only_its_layers(latents):
-    mixed = mix(latents[0], latents[1], layer_mask([(5, 6)] * N, L), psi(0.5))
+    mixed = mix(latents[0], latents[1], mixing((5, 6), 0.5))
     changed = (mixed != latents[0]).any(dim=2).all(dim=0)
     assert changed.nonzero().flatten().tolist() == [5, 6]
 
 
-def test_masks_hold_the_layers_of_each_set():
-    assert layer_mask([(2, 0), range(1, 3), ()], 4).tolist() == [
-        [True, False, True, False],
-        [False, True, True, False],
-        [False] * 4,
-    ]
+def test_alphas_stand_on_the_layers_of_a_set_or_are_those_of_the_latent():
+    sets = [Proposal(1.0, 7, 1, layers, 0.5) for layers in ((2, 0), (1, 2), ())]
+    own = Proposal(1.0, 7, 1, latent=Latent("alphas", (0.25, 0.0, 1.0, 0.5)))
+    expected = [[0.5, 0.0, 0.5, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0] * 4, list(own.latent.values)]
+    assert layer_alphas([*sets, own], 4).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**24 + 3, 2**32 - 1])

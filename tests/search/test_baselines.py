@@ -1,0 +1,104 @@
+"""What each baseline finds on linear toys, whose boundary is solved for, and that its rows render its images again."""
+
+import sys
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from latreg.errors import LatregError
+from latreg.interfaces import Proposal
+from latreg.runs.records import read_part, write_part
+from latreg.search.engine import Limits
+from latreg.search.genetic import Genetic
+from latreg.search.mimicry import Mimicry
+from latreg.search.outcome import saved_images, to_record
+from latreg.search.recipes import Request
+from latreg.search.walk import Walk
+from tests.helpers.toy_search import CONTEXT, SOURCES, make_engine
+from tests.helpers.toys import ScriptedAppraiser
+
+SPACE = {"num_ws": 8, "z_dim": 6}
+WALK = Walk(0.5, 200, run_seed=0).prepared(**SPACE)
+GENETIC = Genetic(25, 10, 0.1, 50, run_seed=0).prepared(**SPACE)
+MIMICRY = Mimicry(10, 8, run_seed=0).prepared(**SPACE)
+STEEP = 0.02  # what rounding to 8 bits does to a solved distance
+
+
+@cache
+def found(strategy):
+    engine = make_engine(strategy, limits=Limits(max_queries_per_source=300))
+    searches = [search for search in engine.run(SOURCES) if search.pair]
+    assert len(searches) >= 5
+    return engine, searches
+
+
+def logits(engine, requests):
+    pixels = engine.renderer.generator.synthesize(engine.renderer.compose(requests)).flatten(1)
+    return engine.sut.logits(pixels - engine.sut.offset)
+
+
+def solved_distance(engine, search):
+    """From the source's z to the nearest boundary: the gap of two logits over the length of its gradient."""
+    own = logits(engine, [Request(search.source, search.start.proposal)])[0]
+    to_z = engine.sut.weight.T @ engine.renderer.generator.matrix.T / 4  # (K, z_dim)
+    label, others = search.source.label, [c for c in range(3) if c != search.source.label]
+    return min(float((own[label] - own[c]) / (to_z[label] - to_z[c]).norm()) for c in others)
+
+
+@pytest.mark.parametrize("strategy", [WALK, GENETIC], ids=lambda strategy: strategy.name)
+def test_no_fault_is_nearer_than_the_solved_boundary(strategy):
+    engine, searches = found(strategy)
+    for search in searches:
+        offset = np.linalg.norm(search.pair.first.proposal.latent.values)
+        assert offset >= solved_distance(engine, search) * (1 - STEEP)
+
+
+def test_the_margin_leads_a_genetic_search_to_its_fault():
+    (_, led), (_, blind) = found(GENETIC), found(WALK)
+    assert len(led) == len(SOURCES)
+    assert len(led) > 1.5 * len(blind)
+
+
+@pytest.mark.parametrize("strategy", [replace(WALK, sigma=0.0), replace(GENETIC, sigma=0.0)])
+def test_without_noise_nothing_leaves_the_source(strategy):
+    limits = Limits(max_queries_per_source=40)
+    for search in make_engine(strategy, limits=limits).run(SOURCES[:3]):
+        assert search.pair is None
+
+
+def test_the_two_images_of_mimicry_lie_on_both_sides_of_the_solved_boundary():
+    """An image of the toy depends on the mean of the layers' alphas alone."""
+    engine, searches = found(MIMICRY)
+    for search in searches:
+        last, first = search.pair.last.proposal, search.pair.first.proposal
+        ends = [Proposal(1.0, first.partner_z_seed, first.rival, tuple(range(8)), alpha) for alpha in (0.0, 1.0)]
+        both = logits(engine, [Request(search.source, end) for end in ends])
+        gap = both[:, search.source.label] - both[:, search.pair.first.predicted]
+        solved = float(gap[0] / (gap[0] - gap[1]))
+        means = [np.mean(end.latent.values) if end.latent else 0.0 for end in (last, first)]
+        assert means[0] - STEEP <= solved <= means[1] + STEEP
+
+
+@pytest.mark.parametrize("strategy", [WALK, GENETIC, MIMICRY], ids=lambda strategy: strategy.name)
+def test_a_row_renders_its_images_again(strategy, tmp_path):
+    engine, searches = found(strategy)
+    rows = [to_record(search, CONTEXT) for search in searches]
+    for row in read_part(write_part(tmp_path, 0, rows, ScriptedAppraiser.columns)):
+        images = saved_images(row)
+        assert len(images) >= 2 + (row.latent_last is not None)
+        again = engine.renderer.render([image.request for image in images]).numpy()
+        assert torch.equal(torch.from_numpy(again), torch.from_numpy(np.stack([image.image for image in images])))
+
+
+def test_genetic_refuses_to_keep_everybody():
+    with pytest.raises(LatregError, match=r"strategy.keep must be below strategy.population, 25, got 25"):
+        replace(GENETIC, keep=25).prepared(**SPACE)
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymoo.algorithms.moo.nsga2", None)
+    with pytest.raises(LatregError, match=r"strategy=mimicry needs an extra: pip install 'latreg\[baselines\]'"):
+        MIMICRY.prepared(**SPACE)
