@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from latreg.generator.networks import Discriminator, GeneratorNetwork
-from latreg.search.latent import layer_mask, mix, truncate
+from latreg.interfaces import Proposal
+from latreg.search.latent import layer_alphas, mix, truncate
 
 TOLERANCE = 1e-4
 
@@ -64,8 +65,8 @@ def test_every_mixture_agrees(network, w, reference):
     mixtures = cases(reference, {"layers"})
     assert len(mixtures) == 3
     for i, case in enumerate(mixtures):
-        mask = layer_mask([case["layers"]] * len(w), network.num_ws)
-        mixed = mix(w, w.flip(0), mask, torch.full((len(w),), case["alpha"]))
+        mixture = Proposal(1.0, layers=tuple(case["layers"]), alpha=case["alpha"])
+        mixed = mix(w, w.flip(0), layer_alphas([mixture] * len(w), network.num_ws))
         assert_close(network.synthesis(mixed), reference[f"mix{i}/image"])
 
 
