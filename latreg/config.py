@@ -4,11 +4,13 @@ Only Hydra and OmegaConf are imported: --help and a misspelt key answer at once.
 values; `MISSING` here means that some file there must give one.
 """
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -29,6 +31,7 @@ from latreg.settings import (
     declared_in,
     refusal,
     setting,
+    unknown,
 )
 
 STAGES_THAT_GO_ON = SEARCH, TRAIN_CLASSIFIER, TRAIN_GENERATOR, TRAIN_VALIDITY = (
@@ -656,6 +659,9 @@ def check_settings(cfg: DictConfig, prefix: str = "") -> None:
     """
     schema = OmegaConf.get_type(cfg)
     assert schema is not None
+    names = [of.name for of in fields(schema)]
+    if added := [str(name) for name in cfg if name not in names]:  # by a + on the command line
+        raise LatregError(unknown(added[0], prefix.rstrip("."), names))
     for of in fields(schema):
         declared, key = declared_at(of), prefix + of.name
         if OmegaConf.is_missing(cfg, of.name):
@@ -664,7 +670,14 @@ def check_settings(cfg: DictConfig, prefix: str = "") -> None:
         if isinstance(value, DictConfig) and is_dataclass(OmegaConf.get_type(value)):
             check_settings(value, f"{key}.")
         elif problem := refusal(declared, of.type, _plain(value, key)):
-            raise LatregError(f"{key} {problem}")
+            raise LatregError(f"{_source_of(cfg, of.name, key)} {problem}")
+
+
+def _source_of(cfg: DictConfig, name: str, key: str) -> str:
+    """What a value is called: its key, behind the environment variable that it came from."""
+    written = OmegaConf.to_container(cfg, resolve=False)
+    found = re.search(r"\$\{oc\.env:(\w+)", str(cast(dict[str, Any], written)[name]))
+    return f"{found[1]} in the environment, for {key}," if found and found[1] in os.environ else key
 
 
 def _value_of(cfg: DictConfig, name: str, key: str) -> Any:

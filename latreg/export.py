@@ -105,7 +105,8 @@ def write_hf(output: Path, faults: Sequence[Fault], class_names: Sequence[str]) 
     table = datasets.Dataset.from_list(rows).cast_column("image", datasets.Image())
     table = table.cast_column("label", classes).cast_column("predicted", classes)
     (output / "data").mkdir()
-    table.to_parquet(output / "data" / "test-00000-of-00001.parquet")
+    with (output / "data" / "test-00000-of-00001.parquet").open("wb") as file:
+        table.to_parquet(file)
 
 
 FORMATS: dict[str, Callable[[Path, Sequence[Fault], Sequence[str]], None]] = {

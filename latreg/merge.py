@@ -101,9 +101,12 @@ def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, Bo
             if not purpose_in(key, expected).free_in_shards:
                 raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
         status, first_status = read_status(run_dir), read_status(run_dirs[0])
-        if status.get("weights") != first_status.get("weights"):
+        before, now = first_status.get("weights", {}), status.get("weights", {})
+        if others := [name for name in before | now if before.get(name) != now.get(name)]:
             files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})
-            raise LatregError(f"{run_dir} was made with other weights than {run_dirs[0]}{files}")
+            raise LatregError(
+                f"{run_dir} was made with other weights of the {' and the '.join(others)} than {run_dirs[0]}{files}"
+            )
         for record in records.with_pairs(run_dir, read_fitting(run_dir, dataset)):
             source = records.source_of(record)
             if source in found:

@@ -3,15 +3,14 @@
 import re
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
-from difflib import get_close_matches
 from typing import Any
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from latreg.config import Config
-from latreg.settings import declared_at, misfit
+from latreg.settings import declared_at, misfit, unknown
 
 INDEX = r"\[\d+\]"  # of an element of a list, behind the key of the list
 SCHEMA = "_schema"  # at the end of the name of a choice that only latreg's own files make
@@ -26,10 +25,18 @@ def in_one_sentence(error: HydraException | OmegaConfBaseException) -> str:
     """
     if isinstance(error, MissingConfigException) and error.options:
         return _of_a_choice(error)
+    if isinstance(error, OverrideParseException) and "LexerNoViableAlt" in str(error):
+        return f"{error.override} has characters that need quotes: {_quoted(error.override)}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException) and (sentence := _of_a_setting(cause)):
         return sentence
     return "; ".join(dict.fromkeys(_in_its_words(one) for one in (error, cause) if one))
+
+
+def _quoted(override: str) -> str:
+    """As a shell must be given it."""
+    key, _, value = override.partition("=")
+    return f"\"{key}='{value}'\""
 
 
 def _in_its_words(error: BaseException) -> str:
@@ -48,7 +55,7 @@ def _of_a_setting(error: OmegaConfBaseException) -> str | None:
     key = error.full_key or ""
     group, _, name = key.rpartition(".")
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and is_dataclass(error.object_type):
-        return f"{key} is no setting: {_instead(name, group, [of.name for of in fields(error.object_type)])}"
+        return unknown(name, group, [of.name for of in fields(error.object_type)])
     found = _field_of(key)
     if not isinstance(error, ValidationError) or found is None:
         return None
@@ -56,13 +63,6 @@ def _of_a_setting(error: OmegaConfBaseException) -> str | None:
     for _ in range(key.count("[")):
         value = [value]
     return f"{re.sub(INDEX, '', key)} {misfit(declared_at(found), found.type, value)}"
-
-
-def _instead(name: str, group: str, names: list[str]) -> str:
-    """What may have been meant."""
-    if similar := get_close_matches(name, names, n=2):
-        return f"did you mean {' or '.join(f'{group}.{one}'.lstrip('.') for one in similar)}?"
-    return f"{group or 'the configuration'} has {', '.join(names)}"
 
 
 def _field_of(key: str) -> Field[Any] | None:

@@ -7,7 +7,7 @@ compares the answer with the recorded one. The exit code is 0 only if all of the
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -72,10 +72,13 @@ def problems(run_dir: Path, trust: bool = False) -> Iterator[tuple[BoundaryRecor
         raise LatregError(
             f"replaying {run_dir} runs code that is not latreg's ({', '.join(named)}): give --trust if you know it"
         )
-    pairs = [record for record in read_fitting(run_dir, cfg.dataset) if record.flipped]
+    pairs, ids = [], set()
+    for record in read_fitting(run_dir, cfg.dataset):
+        ids.add((record.generator_id, record.sut_id))
+        pairs += [record] if record.flipped else []
     parts = assemble(cfg)
     check_recipes(run_dir, pairs, parts)
-    check_weights(run_dir, pairs, parts)
+    check_weights(run_dir, ids, parts)
     for first in range(0, len(pairs), BATCH):
         batch = pairs[first : first + BATCH]
         yield from zip(batch, verify(batch, parts), strict=True)
@@ -97,15 +100,15 @@ def check_recipes(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) 
             )
 
 
-def check_weights(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:
-    """Refuse to verify with other networks than the run's."""
-    for name, found, ids in (
-        ("generator", parts.generator.id, {pair.generator_id for pair in pairs}),
-        ("SUT", parts.sut.id, {pair.sut_id for pair in pairs}),
+def check_weights(run_dir: Path, ids: Collection[tuple[str, str]], parts: Parts) -> None:
+    """Refuse to verify with other networks than the run's, whose ids are those of generator and SUT in its records."""
+    for name, found, before in (
+        ("generator", parts.generator.id, {generator for generator, _ in ids}),
+        ("SUT", parts.sut.id, {sut for _, sut in ids}),
     ):
-        if others := ids - {found}:
-            before = read_status(run_dir).get("classifier_files")
-            files = changed_files(before, parts.classifier_files) if name == "SUT" else ""
+        if others := before - {found}:
+            read = read_status(run_dir).get("classifier_files")
+            files = changed_files(read, parts.classifier_files) if name == "SUT" else ""
             raise LatregError(
                 f"{run_dir} was made with the {name} {others.pop()[:12]}, but its weights are now {found[:12]}{files}"
             )

@@ -7,7 +7,8 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
-from itertools import pairwise
+from difflib import get_close_matches
+from itertools import accumulate, pairwise
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, overload
 
@@ -15,6 +16,7 @@ T = TypeVar("T")
 Number = int | float
 
 SPELT_OUT = 3  # choices, above which a message says "one of"
+ALIKE = 0.8  # how alike a name and the beginning of another one must be to be taken for it, of 1
 KINDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -99,6 +101,28 @@ def declared_in(
     for derived in schema.__subclasses__():
         found = declared_in(derived, purpose, stages, instead, prefix) | found
     return found
+
+
+def unknown(name: str, group: str, names: Sequence[str]) -> str:
+    """What to say of a name that a group of settings does not have: what may have been meant, or what it has.
+
+    Args:
+        name: the last part of its key.
+        group: the key of the group, "" for the whole configuration.
+        names: of the group's settings.
+    """
+    key = f"{group}.{name}".lstrip(".")
+    if similar := _similar(name, names):
+        return f"{key} is no setting: did you mean {' or '.join(f'{group}.{one}'.lstrip('.') for one in similar)}?"
+    return f"{key} is no setting: {group or 'the configuration'} has {', '.join(names)}"
+
+
+def _similar(name: str, names: Sequence[str]) -> list[str]:
+    """The names that look like it, or else begin with a word or words that do."""
+    beginnings = {one: list(accumulate(one.split("_"), "{}_{}".format)) for one in names}
+    return get_close_matches(name, names, n=2) or [
+        one for one, words in beginnings.items() if get_close_matches(name, words, n=1, cutoff=ALIKE)
+    ]
 
 
 def refusal(declared: Setting, kind: Any, value: Any) -> str | None:

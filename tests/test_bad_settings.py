@@ -137,6 +137,9 @@ MISFITS = [
     ),
     ("truncation.grid={a:1}", "Error merging override truncation.grid={a:1}; Cannot merge DictConfig with ListConfig"),
     ("search.source_per_class=1", "search.source_per_class is no setting: did you mean search.sources_per_class"),
+    ("search.sourcs=1", "search.sourcs is no setting: did you mean search.sources_per_class?"),
+    ("search.sources=1", "search.sources is no setting: did you mean search.sources_per_class?"),
+    ("name=a\udcff", "name=a\\udcff has characters that need quotes: \"name='a\\udcff'\""),
     ("foo=1", "foo is no setting: the configuration has stage, name, "),
     ("strategy=luck", "strategy must be one of hunt, mixing, random, sampling, got luck"),
     ("search.chunk", "Error parsing override 'search.chunk' missing EQUAL at '<EOF>'"),
@@ -149,6 +152,20 @@ def test_what_hydra_does_not_take_is_told_in_one_sentence(text, message):
         latreg_composed(["+experiment=mnist_random", text])
     assert str(caught.value).startswith(message)
     assert "full_key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["+search.sourcs=1", "++search.sourcs=1"])
+def test_a_plus_adds_no_setting_that_nothing_reads(text):
+    with pytest.raises(LatregError, match=r"search\.sourcs is no setting: did you mean search\.sources_per_class\?"):
+        typed(latreg_composed(["+experiment=mnist_random", text]))
+
+
+def test_a_value_of_the_environment_is_blamed_on_its_variable(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    with pytest.raises(LatregError, match=r"WANDB_MODE in the environment, for tracking\.mode, must be offline, onl"):
+        typed(latreg_composed(["+experiment=mnist_random"]))
+    with pytest.raises(LatregError, match=r"^tracking\.mode must be offline, online or disabled, got 'dry'"):
+        typed(latreg_composed(["+experiment=mnist_random", "tracking.mode=dry"]))
 
 
 def test_a_job_that_is_refused_says_it_once(cli):

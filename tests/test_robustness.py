@@ -1,14 +1,17 @@
 """Full disks, folders that cannot be written and damaged files cost one sentence, and a resumed run is whole."""
 
+import errno
 import json
 import os
 import resource
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from latreg import merge
+from latreg.runs import records
 from latreg.runs.folder import PROBE_BYTES, read_status
 from latreg.runs.records import measured_columns, part_paths, read_records, write_part
 from tests.helpers.same_records import assert_same
@@ -53,6 +56,37 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_saved(cli, tmp_p
     assert cli(*command, "search.sources_per_class=3")[0] == 0
     assert cli(*SEARCH, f"hydra.run.dir={tmp_path / 'whole'}", "search.sources_per_class=3")[0] == 0
     assert_same(list(read_records(run)), list(read_records(tmp_path / "whole")))
+
+
+def vanish(run, monkeypatch):
+    shutil.rmtree(run)
+
+
+def turn_read_only(run, monkeypatch):
+    """Also for root, whom no mode of a folder stops."""
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("latreg.runs.files.os.replace", refuse)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(vanish, "the folder of this run is gone"), (turn_read_only, "Read-only file system")]
+)
+def test_a_folder_that_is_lost_on_the_way_is_one_sentence(fault, reason, cli, tmp_path, monkeypatch):
+    run, write = tmp_path / "run", records.write_part
+
+    def write_and_lose(*arguments):
+        path = write(*arguments)
+        fault(run, monkeypatch)
+        return path
+
+    monkeypatch.setattr(records, "write_part", write_and_lose)
+    code, _, err = cli(*SEARCH, f"hydra.run.dir={run}", "search.sources_per_class=2")
+    assert code == 1
+    assert_one_sentence(err, str(run), reason)
+    assert run.exists() == (fault is turn_read_only)
 
 
 @pytest.mark.parametrize("where", ["hydra.run.dir", "hydra.sweep.dir"])

@@ -200,4 +200,4 @@ def _cache_key(source: str, split: str, choice: Choice) -> str:
     if Path(source).is_dir():
         files = sorted(p for p in Path(source).resolve().rglob("*") if p.is_file())
         parts += [f"{p}:{p.stat().st_size}:{p.stat().st_mtime_ns}" for p in files]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+    return hashlib.sha256(os.fsencode("\n".join(parts))).hexdigest()[:24]

@@ -19,6 +19,20 @@ SETTLED = 0.25  # of the sources must be done before the time that is left is es
 _UNITS = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 
+class Pause:
+    """Between two lines of the log. Times are those of `time.monotonic`."""
+
+    def __init__(self, now: float) -> None:
+        self._last = now
+
+    def over(self, now: float) -> bool:
+        """Whether it is time for a line; then the next pause begins."""
+        if now - self._last < PAUSE:
+            return False
+        self._last = now
+        return True
+
+
 class SearchProgress:
     """Sources done, faults found, queries per second and the time left, on stderr.
 
@@ -31,7 +45,8 @@ class SearchProgress:
     def __init__(self, total: int, completed: int, engine: Engine) -> None:
         self._engine = engine
         self._total, self._saved = total, completed
-        self._started = self._last_line = time.monotonic()
+        self._started = time.monotonic()
+        self._pause = Pause(self._started)
         self._records = self._robust = self._faults = self._flipped = self._queries = 0
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._progress = Progress(
@@ -74,8 +89,7 @@ class SearchProgress:
         found += f", {in_words(left)} left" if left is not None else ""
         with suppress(OSError):
             self._progress.update(self._task, completed=self._saved + done, found=found)
-        if not self._terminal and now - self._last_line >= PAUSE:
-            self._last_line = now
+        if not self._terminal and self._pause.over(now):
             log.info("%d of %d sources, %s", self._saved + done, self._total, found)
 
 

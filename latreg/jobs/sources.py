@@ -1,6 +1,7 @@
 """The sources of a search: drawn, chosen where the SUT is unsure, or labelled; shared out, written and read again."""
 
 import logging
+import time
 from collections.abc import Callable, Hashable, Sequence
 from itertools import product
 from pathlib import Path
@@ -12,6 +13,7 @@ from latreg.data.images import to_unit
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, Z_SEEDS, BoundaryRecord, Evaluation, Proposal, Source
 from latreg.jobs.assembly import Parts
+from latreg.jobs.progress import Pause
 from latreg.json_files import read_json
 from latreg.runs.folder import RunFolder
 from latreg.search.criteria import BaselineGate, stratum
@@ -90,6 +92,7 @@ def choose_uncertain(
         *(per_class, len(classes), LOOKS * per_class * len(classes)),
     )
     found: list[list[Source]] = []
+    pause = Pause(time.monotonic())
     for label in classes:
         chosen: list[Source] = []
         looked = 0
@@ -98,6 +101,8 @@ def choose_uncertain(
             answers = evaluate([Request(source, Proposal(1.0)) for source in sources])
             chosen += [source for source, answer in zip(sources, answers, strict=True) if wanted(answer)]
             looked += BATCH
+            if pause.over(time.monotonic()):
+                log.info("class %d: %d of %d uncertain sources among %d z_seeds", label, len(chosen), per_class, looked)
         if len(chosen) < per_class:
             log.warning("class %d: only %d of %d z_seeds are uncertain", label, len(chosen), looked)
         found.append(chosen[:per_class])

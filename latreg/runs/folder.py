@@ -135,6 +135,8 @@ class RunFolder:
         self._replace(name, text.encode())
 
     def _replace(self, name: str, content: bytes) -> None:
+        if self._status and not self.path.is_dir():
+            raise LatregError(f"the folder of this run is gone, and what was saved with it: {self.path}")
         with replacing(self.path / name) as file:
             file.write(content)
 

@@ -61,7 +61,7 @@ def by_source(pairs: Iterable[ReportedPair]) -> dict[Source, list[ReportedPair]]
 
 def _read(path: Path) -> list[ReportedPair]:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with path.open("rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             table = file.read()
         if not set(_FIELDS) <= set(table.column_names):
             raise LatregError(f"expected the pairs of a search in {path}, got other columns")

@@ -56,6 +56,8 @@ def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], mea
         LatregError: the disk is full, or the folder cannot be written.
     """
     path = run_dir / "records" / f"part-{index:05d}.parquet"
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)  # but not the run's folder: where that has gone, the parts before have too
     write_pairs(run_dir, path.name, (pair for record in records for pair in record.pairs), measured)
     table = pa.Table.from_pylist([_to_row(record) for record in records], schema=schema_of(measured))
     with replacing(path) as file:
@@ -202,7 +204,8 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         LatregError: it cannot be read, or has columns of another version.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        # Arrow itself takes no name that is not UTF-8
+        with path.open("rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             if rows > MAX_ROWS:
                 raise LatregError(f"a part of records must have at most {MAX_ROWS} rows, got {rows} in {path}")

@@ -1,5 +1,7 @@
 """Data sets as people keep them: read right, or refused in a sentence that says what was found."""
 
+import os
+
 import datasets
 import numpy as np
 import pytest
@@ -12,6 +14,12 @@ from tests.helpers.hostile import EPS, png_of
 from tests.helpers.pictures import picture, write_folders
 
 TWO = ("cat", "dog")
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    root = two(tmp_path / os.fsdecode(b"data\xff"))
+    (root / "cat" / "000.png").rename(root / "cat" / os.fsdecode(b"\xfe.png"))
+    assert len(load_images(str(root), "train", 3)) > 0
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import os
 
 import datasets
 import numpy as np
@@ -27,6 +28,13 @@ def assert_equal(a, b):
             np.testing.assert_array_equal(x, y)
         else:
             assert x == y, field.name
+
+
+def test_a_folder_whose_name_is_no_utf_8(tmp_path):
+    (folder := tmp_path / os.fsdecode(b"run\xff")).mkdir()
+    write_part(folder, 0, [pair(1)], MEASURED)
+    (read,) = records.with_pairs(folder, read_records(folder))
+    assert_equal(read, pair(1))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -56,6 +56,13 @@ def test_a_class_that_is_always_sure_ends_the_look_with_a_warning(caplog):
     assert "class 0: only 0 of" in caplog.text
 
 
+def test_a_long_look_says_how_far_it_is(caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("latreg.jobs.progress.PAUSE", 0.0)
+    choose_uncertain(oracle(every_fifth)[0], BaselineGate(), [1], 20, 0, 0.01)
+    assert [line for line in caplog.messages if line.startswith("class 1: 12 of 20 uncertain")] == caplog.messages[1:2]
+
+
 def parts(evaluate):
     networks = {"generator": SimpleNamespace(id="g", num_classes=3), "sut": SimpleNamespace(id="s")}
     return SimpleNamespace(**networks, engine=SimpleNamespace(evaluate=evaluate))
