@@ -136,6 +136,10 @@ CASES = {
         *("cnn", shipped("validity.vae", "mnist_vae"), "mnist_vae.safetensors", change_tensor),
         *("the vae", False),
     ),
+    "density": (
+        *("cnn", shipped("validity.density", "mnist_density"), "mnist_density.safetensors", change_tensor),
+        *("the density", False),
+    ),
 }
 NEEDS = {"external data": have("onnx", "onnxruntime"), "processor": have("transformers")}
 FAST = ("module",)

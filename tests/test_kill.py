@@ -105,7 +105,8 @@ def test_a_signal_to_all_processes_keeps_what_was_found(at_work, name):
     os.killpg(process.pid, getattr(signal, name))
     code, err = end(process)
     assert code == 1
-    assert err.strip() == f"interrupted; to resume, repeat the command with hydra.run.dir={run_dir} resume=true"
+    told = [line for line in err.splitlines() if " INFO " not in line]  # once a minute, on a slow machine
+    assert told == [f"interrupted; to resume, repeat the command with hydra.run.dir={run_dir} resume=true"]
     assert read_status(run_dir)["state"] == "interrupted"
     wait_until(lambda: not group(process), seconds=30)
     found = [(record.label, record.z_seed) for record in read_records(run_dir)]

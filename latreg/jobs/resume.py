@@ -1,6 +1,7 @@
 """Where an interrupted search goes on: with the same networks, sources and gates, and with what is not saved yet."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from latreg.config import Config
@@ -11,6 +12,8 @@ from latreg.jobs.sources import find_sources, read_sources
 from latreg.runs import records
 from latreg.runs.folder import RunFolder
 from latreg.runs.provenance import changed_files
+
+RECORDED = {of.name for of in fields(BoundaryRecord)}
 
 
 def wanted_sources(cfg: Config, parts: Parts, folder: RunFolder) -> list[Source]:
@@ -28,7 +31,7 @@ def sources_left(sources: Sequence[Source], saved: Sequence[BoundaryRecord]) -> 
 def check_same_networks(saved: Sequence[BoundaryRecord], parts: Parts, folder: RunFolder) -> None:
     """Refuse to go on with other networks than those of the saved records."""
     for name, now in parts.ids.items():
-        used = next((id for record in saved if (id := getattr(record, f"{name}_id")) != now), now)
+        used = _used(name, now, saved, folder)
         if used != now:
             before = folder.resumed.get("classifier_files")
             files = changed_files(before, parts.classifier_files) if name == "sut" else ""
@@ -36,6 +39,17 @@ def check_same_networks(saved: Sequence[BoundaryRecord], parts: Parts, folder: R
                 f"resume=true needs the weights of {folder.path}, but the {name} was {_short(used)} and is now "
                 f"{_short(now)}{files}"
             )
+
+
+def _used(name: str, now: str | None, saved: Sequence[BoundaryRecord], folder: RunFolder) -> str | None:
+    """The id of a network in the saved records, another one than now's if there is one.
+
+    That of a gate's network is no field of a record: it stands in status.json.
+    """
+    if f"{name}_id" in RECORDED:
+        return next((id for record in saved if (id := getattr(record, f"{name}_id")) != now), now)
+    before: dict[str, str | None] = folder.resumed.get("weights", {}) if saved else {}
+    return before.get(name, now)
 
 
 def check_same_sources(saved: Sequence[BoundaryRecord], sources: Sequence[Source], folder: Path) -> None:

@@ -86,7 +86,7 @@ class RunFolder:
             versions=versions(),
             git_commit=git_commit(),
             command=self._command or command_line(),
-            weights={},
+            weights=self.resumed.get("weights", {}),  # until those of today are known
         )
 
     def _check_resumable(self) -> None:
