@@ -169,7 +169,7 @@ class Verdict:
     """What the gates say about one image."""
 
     valid: bool  # it passes all that the configuration names
-    measured: Mapping[str, Value]  # the columns of all gates
+    measured: Mapping[str, Value]  # the columns of all gates; empty where only `valid` was asked
 
     @property
     def screened(self) -> bool:
@@ -230,6 +230,7 @@ class Appraisal:
 
     source: Evaluation
     candidate: Evaluation
+    recorded: bool = True  # False = that is all, and no columns are measured
 
 
 class Ask:
@@ -259,6 +260,13 @@ class Query(Ask):
 @dataclass(frozen=True, eq=False)
 class Appraise(Ask):
     """Is this image valid?"""
+
+    appraisal: Appraisal = field()
+
+
+@dataclass(frozen=True, eq=False)
+class Measure(Ask):
+    """What do the gates measure of this image, whose verdict is known?"""
 
     appraisal: Appraisal = field()
 

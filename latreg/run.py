@@ -1,21 +1,25 @@
 """The command line: python -m latreg.run +experiment=mnist_random [key=value ..]."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning barriers cost most of a shared machine; before torch
 
 import hydra
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from latreg.config import conf_dir, register
+from latreg.config import STAGES, conf_dir, register
 from latreg.errors import LatregError
 from latreg.misfits import in_one_sentence
 
@@ -23,6 +27,8 @@ FULL_ERROR = "HYDRA_FULL_ERROR"  # environment variable with which Hydra raises 
 TOLD_HERE = "LATREG_TELLS_ERRORS"  # beside it where latreg has set it
 
 register()
+# Hydra copies what it knows of schemas for each group that --help lists, and never changes it: that took seconds.
+ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
 
 
 def run_time(resume: bool, name: str) -> str:
@@ -56,6 +62,24 @@ def _hydra_raises() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@cache
+def _stages(stage: str) -> ModuleType:
+    """Import what a stage needs, torch above all, for which --help and a misspelt key need not wait.
+
+    All of it stays to the end: to look for garbage among it, again and again, took a quarter of the start.
+    """
+    gc.disable()
+    try:
+        from latreg.jobs import stages
+
+        if stage in STAGES:
+            stages.stage_of(stage)
+    finally:
+        gc.freeze()
+        gc.enable()
+    return stages
+
+
 def main() -> None:
     """Run the jobs of the command line. A user's mistake ends them with one sentence.
 
@@ -75,8 +99,7 @@ def main() -> None:
 @hydra.main(version_base="1.3", config_path=conf_dir(), config_name="config")
 def _run_job(cfg: DictConfig) -> None:
     """Run one job of a configuration that Hydra has composed."""
-    from latreg.jobs import stages  # imports torch, which --help and a misspelt key need not wait for
-
+    stages = _stages(cfg.stage)
     folder = HydraConfig.get().runtime.output_dir
     try:
         stages.run(cfg, folder)

@@ -47,7 +47,7 @@ class Classifier(nn.Module):
         for module in self.body:
             x = module(x)
             if x.ndim == 4 and x.shape[-1] > 1:
-                maps[x.shape[-1]] = x
+                maps[int(x.shape[-1])] = x  # no int, but a tensor, while a graph is made
         return list(maps.values())
 
     def whiten(self, images: Tensor) -> None:
@@ -117,13 +117,24 @@ def vgg(
             before = width
         layers.append(nn.MaxPool2d(2))
     head = [
-        nn.AdaptiveMaxPool2d(2),
+        _Quarters(),
         nn.Flatten(),
         nn.Linear(4 * before, hidden),
         nn.BatchNorm1d(hidden),
         nn.ReLU(inplace=True),
     ]
     return nn.Sequential(*layers, *head, nn.Linear(hidden, num_classes))
+
+
+class _Quarters(nn.Module):
+    """The maxima of a map's quarters: nn.AdaptiveMaxPool2d(2), also of odd sides in a graph of ONNX."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) => (N, C, 2, 2); a middle line is part of both halves."""
+        height, width = map(int, x.shape[2:])
+        halves = [x[:, :, : (height + 1) // 2], x[:, :, height // 2 :]]
+        rows = [[half[..., : (width + 1) // 2], half[..., width // 2 :]] for half in halves]
+        return torch.stack([torch.stack([part.amax((2, 3)) for part in row], dim=2) for row in rows], dim=2)
 
 
 def airbench(channels: int, num_classes: int, widths: Sequence[int] = (64, 256, 256)) -> nn.Sequential:

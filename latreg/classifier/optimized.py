@@ -10,28 +10,50 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from latreg.compute.products import DepthwiseConvolution, PatchConvolution, RowProduct, TransposedConvolution
+from latreg.compute.products import PatchConvolution, RowProduct
+from latreg.compute.runtime import Graph
 from latreg.compute.winograd import SameConvolution
 
-MIN_CHANNELS = 16  # of the input; with fewer Winograd's algorithm wins nothing
-ACTIVATIONS = (nn.SiLU, nn.GELU, nn.Sigmoid)
+WIDE = 192  # channels, from which on Winograd's algorithm beats onnxruntime where there is no AVX512
+MIN_CHANNELS = 16  # of the input; with fewer it wins nothing
 MEANS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 WHOLE_VECTORS = 64  # floats, a multiple of what any CPU works on at once
 Network = TypeVar("Network", bound=nn.Module)
-Maps = SameConvolution | PatchConvolution | DepthwiseConvolution | TransposedConvolution
 
 
-def optimized(network: Network) -> Network:
+def optimized(network: nn.Module) -> nn.Module:
     """A copy of a network in eval mode, whose weights must not change any more.
 
-    As `folded`; on a CPU its layers are replaced by those that treat each image alike.
+    As `folded`; on a CPU it is a graph of onnxruntime, or where its convolutions are wide, its layers are replaced by
+    our own.
     """
     network = folded(network)
-    if all(parameter.device.type == "cpu" for parameter in network.parameters()):
-        for module in list(network.modules()):
-            for name, child in module.named_children():
-                setattr(module, name, _replacement(child))
+    if any(parameter.device.type != "cpu" for parameter in network.parameters()):
+        return network
+    if not is_wide(network):
+        return Graph(network)
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            setattr(module, name, _replacement(child))
     return network
+
+
+def is_wide(network: nn.Module) -> bool:
+    """Whether it has wide convolutions, and no others than those of this file."""
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
+    widest = max((one.in_channels for one in convolutions if _is_same(one)), default=0)
+    return widest >= WIDE and all(map(_is_plain, convolutions))
+
+
+def _is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    usual = layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+    return isinstance(layer, nn.Conv2d) and usual and not isinstance(layer.padding, str)
+
+
+def _is_same(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """Whether it is a convolution that Winograd's algorithm does."""
+    sizes = (layer.kernel_size, layer.stride, layer.padding)
+    return _is_plain(layer) and sizes == ((3, 3), (1, 1), (1, 1)) and layer.in_channels >= MIN_CHANNELS
 
 
 def folded(network: Network) -> Network:
@@ -50,27 +72,17 @@ def _replacement(layer: nn.Module) -> nn.Module:
     """What answers in the place of a layer; the layer itself where there is nothing to put there."""
     if isinstance(layer, nn.Linear):
         return _Rows(layer)
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and (maps := _convolution(layer)) is not None:
-        return _OfMaps(maps)
-    if isinstance(layer, ACTIVATIONS):
+    if isinstance(layer, nn.Conv2d):
+        return _OfMaps(_convolution(layer))
+    if isinstance(layer, nn.GELU):
         return _Activation(layer)
     return _Alone(layer) if isinstance(layer, MEANS) else layer
 
 
-def _convolution(layer: nn.Conv2d | nn.ConvTranspose2d) -> Maps | None:
-    weight, bias, stride, padding = layer.weight, layer.bias, layer.stride, layer.padding
-    if isinstance(padding, str) or layer.padding_mode != "zeros" or set(layer.dilation) != {1}:
-        return None
-    if isinstance(layer, nn.ConvTranspose2d):
-        plain = layer.groups == 1 and set(layer.output_padding) == {0}
-        return TransposedConvolution(weight, bias, stride, padding) if plain else None  # type: ignore[arg-type]
-    if layer.groups == 1:
-        same = (layer.kernel_size, stride, padding) == ((3, 3), (1, 1), (1, 1)) and layer.in_channels >= MIN_CHANNELS
-        return SameConvolution(weight, bias) if same else PatchConvolution(weight, bias, stride, padding)  # type: ignore[arg-type]
-    square = all(len(set(pair)) == 1 for pair in (layer.kernel_size, stride, padding))
-    if square and layer.groups == layer.in_channels == layer.out_channels:
-        return DepthwiseConvolution(weight, bias, stride[0], padding[0])
-    return None
+def _convolution(layer: nn.Conv2d) -> SameConvolution | PatchConvolution:
+    if _is_same(layer):
+        return SameConvolution(layer.weight, layer.bias)
+    return PatchConvolution(layer.weight, layer.bias, layer.stride, layer.padding)  # type: ignore[arg-type]
 
 
 class _Rows(nn.Module):
@@ -87,7 +99,7 @@ class _Rows(nn.Module):
 class _OfMaps(nn.Module):
     """A convolution of (N, C, H, W), which are best (N, H, W, C) in memory."""
 
-    def __init__(self, convolve: Maps) -> None:
+    def __init__(self, convolve: SameConvolution | PatchConvolution) -> None:
         super().__init__()
         self._convolve = convolve
 

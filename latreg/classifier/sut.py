@@ -9,7 +9,6 @@ from torch import Tensor
 
 from latreg.classifier.networks import Classifier, build
 from latreg.classifier.optimized import optimized
-from latreg.compute.batches import filled
 from latreg.config import DatasetConfig
 from latreg.data.images import ImageSet, to_unit
 from latreg.errors import LatregError, NotFiniteError
@@ -46,8 +45,8 @@ class TorchSUT:
             LatregError: the images have other channels, are no floats, or leave [0, 1].
         """
         check_images(images, self.channels)
-        logits: Tensor = self._optimized(filled(images.to(self.device)))
-        return finite(logits[: len(images)]).softmax(dim=1)
+        logits: Tensor = self._optimized(images.to(self.device))
+        return finite(logits).softmax(dim=1)
 
 
 def finite(answers: Tensor, network: str = "the classifier") -> Tensor:

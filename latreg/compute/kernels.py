@@ -132,7 +132,7 @@ def _tiles(pixels: int) -> int:
     return (pixels + TILE - 1) // TILE
 
 
-# ---- Rows, depthwise convolutions, skip outputs
+# ---- Rows, skip outputs
 
 
 @_kept
@@ -155,29 +155,6 @@ def rows(x: Array, weights: Array, bias: Array, rows_at_once: int, first: int, e
         products = _products(points, weights)
         for i in range(stop - n):
             _add(products[0, 0, i], bias, y[n + i])
-
-
-@_kept
-def depthwise(x: Array, weights: Array, bias: Array, stride: int, first: int, end: int, y: Array) -> None:
-    """A convolution of each channel on its own.
-
-    Args:
-        x: (N, H, W, C), with the zeros around the maps.
-        weights: (K, K, C).
-        bias: (C,).
-        stride: in pixels.
-        first, end: the images to convolve.
-        y: where the results go, (N, .., .., C).
-    """
-    size = len(weights)
-    for n in range(first, end):
-        for h in range(y.shape[1]):
-            for w in range(y.shape[2]):
-                target = y[n, h, w]
-                _copy(bias, target)
-                for i in range(size):
-                    for j in range(size):
-                        _add_product(x[n, h * stride + i, w * stride + j], weights[i, j], target)
 
 
 @_kept

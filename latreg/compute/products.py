@@ -60,7 +60,7 @@ class PatchConvolution:
     def __init__(
         self, weight: Tensor, bias: Tensor | None, stride: tuple[int, int] = (1, 1), padding: tuple[int, int] = (0, 0)
     ) -> None:
-        self._size = weight.shape[2:]
+        self._outputs, _, *self._size = weight.shape
         self._stride, self._padding = stride, padding
         self._product = RowProduct(weight.permute(2, 3, 1, 0).flatten(0, 2), bias)
 
@@ -70,69 +70,7 @@ class PatchConvolution:
         for axis, (size, stride) in enumerate(zip(self._size, self._stride, strict=True), start=1):
             x = x.unfold(axis, size, stride)
         x = x.permute(0, 1, 2, 4, 5, 3)  # N, H, W, K, L, I
-        return self._product(x.reshape(-1, x.shape[3:].numel())).view(*x.shape[:3], -1)
-
-
-class TransposedConvolution:
-    """`F.conv_transpose2d`, on a CPU.
-
-    Args:
-        weight: (I, O, K, L).
-        bias: (O,), None = 0.
-        stride, padding: along both axes.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int]) -> None:
-        _, self._outputs, *self._size = weight.shape
-        self._stride, self._padding = stride, padding
-        self._bias = weight.new_zeros(self._outputs) if bias is None else bias.detach()
-        self._product = RowProduct(weight.permute(0, 2, 3, 1).flatten(1))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x (N, H, W, I) => (N, .., .., O)."""
-        n, *sides, inputs = x.shape
-        parts = self._product(x.reshape(-1, inputs)).view(n, *sides, *self._size, self._outputs)
-        zipped = zip(sides, self._size, self._stride, strict=True)
-        y = self._bias.repeat(n, *((side - 1) * stride + size for side, size, stride in zipped), 1)
-        spans = [side * stride for side, stride in zip(sides, self._stride, strict=True)]
-        for i in range(self._size[0]):
-            for j in range(self._size[1]):
-                rows = slice(i, i + spans[0] - self._stride[0] + 1, self._stride[0])
-                columns = slice(j, j + spans[1] - self._stride[1] + 1, self._stride[1])
-                y[:, rows, columns] += parts[:, :, :, i, j]
-        (top, left), (height, width) = self._padding, y.shape[1:3]
-        return y[:, top : height - top, left : width - left]
-
-
-class DepthwiseConvolution:
-    """`F.conv2d` with as many groups as channels, square and alike along both axes, on a CPU.
-
-    Args:
-        weight: (C, 1, K, K).
-        bias: (C,), None = 0.
-        stride, padding: in pixels.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> None:
-        self._channels, self._size = len(weight), weight.shape[2]
-        self._stride, self._padding = stride, padding
-        bias = weight.new_zeros(self._channels) if bias is None else bias
-        self._arrays = as_array(weight.detach()[:, 0].permute(1, 2, 0)), as_array(bias.detach()), stride
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x (N, H, W, C) => (N, .., .., C).
-
-        Raises:
-            ValueError: x has other channels, or is smaller than the weight.
-        """
-        x = _padded(x, (self._padding, self._padding))
-        n, *sides, channels = x.shape
-        if channels != self._channels or min(sides) < self._size:  # compiled code would read beyond them
-            raise ValueError(f"expected maps (N, H, W, {self._channels}) of {self._size} pixels, got {tuple(x.shape)}")
-        sides = [(side - self._size) // self._stride + 1 for side in sides]
-        y = torch.empty(n, *sides, channels, dtype=torch.float32)
-        run(kernels.depthwise, (as_array(x), *self._arrays), y)
-        return y
+        return self._product(x.reshape(-1, x.shape[3:].numel())).view(*x.shape[:3], self._outputs)
 
 
 def pixels_times(x: Tensor, weight: Tensor) -> Tensor:

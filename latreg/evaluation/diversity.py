@@ -5,19 +5,24 @@ with weights of 1 (arXiv 1801.03924, eq. 1), but another network, so it is no LP
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Self
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2, vq
-from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from latreg.classifier.networks import Classifier
 from latreg.data.images import to_unit
+from latreg.errors import LatregError
 from latreg.measures.groups import Floats, count_groups
+from latreg.runs.files import replacing
+from latreg.zoo.weights import sha256_of
 
 CELLS = 50  # of the real images
 BATCH = 100
@@ -46,11 +51,30 @@ class Cells:
     apart: float  # the distance of two images of a cell, median
 
     @classmethod
-    def of(cls, features: Floats, cells: int) -> "Cells":
+    def of(cls, features: Floats, cells: int) -> Self:
         """Divide images with features (N, D) by k-means."""
+        from scipy.cluster.vq import kmeans2  # a second of imports, which a search without faults need not wait for
+        from scipy.spatial.distance import pdist
+
         centers, cell = kmeans2(features, cells, minit="++", seed=0)
         first, second = np.triu_indices(len(features), 1)  # the order of pdist
         return cls(centers, float(np.median(pdist(features)[cell[first] == cell[second]])))
+
+    @classmethod
+    def kept(cls, path: Path, make: Callable[[], Self]) -> Self:
+        """Those that an earlier run has kept in a file; where there are none, they are made, and kept if possible."""
+        with suppress(OSError, EOFError, KeyError, ValueError, BadZipFile), np.load(path) as file:
+            return cls(file["centers"], float(file["apart"]))
+        cells = make()
+        with suppress(LatregError), replacing(path) as file:
+            np.savez(file, centers=cells.centers, apart=cells.apart)
+        return cells
+
+    def reached(self, features: Floats) -> int:
+        """How many cells images with features (N, D) lie in."""
+        from scipy.cluster.vq import vq
+
+        return len(np.unique(vq(features, self.centers)[0]))
 
 
 class FaultSpace:
@@ -61,22 +85,37 @@ class FaultSpace:
         real: images (N, C, H, W) uint8, N well above `cells`; None = none at hand, so there are no cells.
         cells: into how many the real images are divided by k-means.
         lpips: images (N, C, H, W) in [0, 1] => vectors whose squared distances are LPIPS; None = not measured.
+        kept: a folder for files with cells, which each search would else find again; None = they are not kept.
     """
 
     def __init__(
-        self, network: Classifier, real: Tensor | None, cells: int = CELLS, lpips: ToVectors | None = None
+        self,
+        network: Classifier,
+        real: Tensor | None,
+        cells: int = CELLS,
+        lpips: ToVectors | None = None,
+        kept: Path | None = None,
     ) -> None:
         self._network = network.eval()
         self._device = next(network.parameters()).device
         self._real = real
         self._count = None if real is None else cells
         self._lpips = lpips
+        self._kept = kept
 
     @cached_property
     def _cells(self) -> Cells | None:
-        if self._real is None or self._count is None:
+        real, count = self._real, self._count
+        if real is None or count is None:
             return None
-        return Cells.of(self.features(self._real), self._count)
+
+        def make() -> Cells:
+            return Cells.of(self.features(real), count)
+
+        if self._kept is None:
+            return make()
+        digest = sha256_of({**self._network.state_dict(), "real": real})
+        return Cells.kept(self._kept / f"{digest}_{count}.npz", make)
 
     @torch.inference_mode()
     def features(self, images: Tensor) -> Floats:
@@ -105,7 +144,7 @@ class FaultSpace:
         batch = torch.from_numpy(np.stack(images))
         features, cells = self.features(batch), self._cells
         distance, interval = mean_distance(distances(self.vectors(batch)))
-        reached = None if cells is None else len(np.unique(vq(features, cells.centers)[0]))
+        reached = None if cells is None else cells.reached(features)
         groups = None if cells is None else count_groups(features, cells.apart)
         return Diversity(len(images), distance, interval, reached, self._count, groups, *self._measure_lpips(batch))
 

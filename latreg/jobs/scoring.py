@@ -16,6 +16,7 @@ from latreg.interfaces import BoundaryRecord, Columns, flags_of
 from latreg.jobs.sources import split_chosen
 from latreg.jobs.sut_check import shipped_images
 from latreg.measures import metrics
+from latreg.surroundings import cache_folder
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_lpips
 from latreg.validity.perceptual import PerceptualDistance
@@ -68,7 +69,7 @@ def fault_space(cfg: Config, judge: Judge | None) -> FaultSpace | None:
     shipped = shipped_images(cfg)
     real = None if shipped is None else shipped.images
     lpips = _lpips(cfg, member.device)
-    return FaultSpace(member.network, real, lpips=lpips.vectors if lpips else None)
+    return FaultSpace(member.network, real, lpips=lpips.vectors if lpips else None, kept=cache_folder() / "cells")
 
 
 def _lpips(cfg: Config, device: torch.device) -> PerceptualDistance | None:

@@ -12,6 +12,7 @@ from latreg.errors import LatregError
 from latreg.interfaces import BoundaryRecord, Source
 from latreg.jobs.assembly import Parts, assemble
 from latreg.jobs.checks import check_budget
+from latreg.jobs.compiling import compile_once
 from latreg.jobs.progress import SearchProgress
 from latreg.jobs.resume import (
     check_same_gates,
@@ -46,6 +47,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     check_same_gates(parts.measured, folder.path)
     if not parts.generator.conditional or cfg.search.uncertain_per_class:
         write_sources(folder, wanted, cfg.search.sources_per_class)
+    compile_once(parts, sources, cfg.search.workers)
     count = len(saved)
     with Tracker(
         cfg.tracking, folder.config, folder.path, group=cfg.name, measured=parts.measured, weights=ids, found=saved

@@ -44,7 +44,7 @@ def carry_out(cfg: DictConfig, folder: RunFolder) -> dict[str, Any]:
     describe_networks(cfg)
     config = typed(cfg)
     check_names(config)
-    stage = _stage(config.stage)
+    stage = stage_of(config.stage)
     with folder.claimed():
         folder.begin(cfg)
         return _results(stage, config, folder)
@@ -84,7 +84,7 @@ def _catch_signals() -> None:
         signal.signal(one, interrupt)
 
 
-def _stage(name: str) -> Stage:
+def stage_of(name: str) -> Stage:
     """The function of that name, and no other import: Lightning takes seconds, which a search need not wait for."""
     if name == SEARCH:
         from latreg.jobs.search import search

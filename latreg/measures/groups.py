@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
 
 Floats = NDArray[np.float64]
 
@@ -11,6 +10,8 @@ def count_groups(features: Floats, apart: float) -> int:
     """Features (N, D) => of how many groups they are, if no two of a group may be further apart (complete linkage)."""
     if len(features) < 2:
         return len(features)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     return int(fcluster(linkage(features, "complete"), apart, "distance").max())
 
 
@@ -18,6 +19,8 @@ def group(features: Floats, groups: int) -> NDArray[np.int64]:
     """Features (N, D) => the number of each one's group, (N,) from 0 on, at most `groups` of them (Ward 1963)."""
     if len(features) < 2:
         return np.zeros(len(features), dtype=np.int64)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
     labels: NDArray[np.int64] = fcluster(linkage(features, "ward"), groups, "maxclust").astype(np.int64) - 1
     return labels
 

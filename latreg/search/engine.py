@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latreg.compute.batches import ROWS
 from latreg.data.images import to_unit
 from latreg.errors import LatregError, NotFiniteError
 from latreg.interfaces import (
     SUT,
     Appraisal,
+    Appraise,
     Ask,
     BoundaryPair,
     Evaluation,
@@ -38,8 +38,7 @@ from latreg.search.severity import most_severe
 from latreg.search.truncation import Truncation
 
 SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
-VERDICTS_AT_ONCE = ROWS  # at least, where there are so many: a judge's batches are filled up to that
-WAITING = 1 / 16  # of the live searches, at most: those that wait fall out of step, which costs shared layers
+VERDICTS_AT_ONCE = 8  # at least, where so many searches are alive: a judge takes longer for each of a few images
 Appraiser = Callable[[Sequence[Appraisal]], list[Verdict]]
 
 
@@ -72,7 +71,7 @@ class SourceSearch:
 
     def tell(self, answer: Tell) -> None:
         """Answer what was asked, and take the next question."""
-        self.appraisals += self.ask.appraisal is not None
+        self.appraisals += isinstance(self.ask, Appraise)
         self._advance(lambda coroutine: coroutine.send(answer))
 
     @property
@@ -105,7 +104,7 @@ class SourceSearch:
 
     def _found(self, report: Report) -> Search[Finding]:
         """Judge a pair and walk on from it where it is valid."""
-        verdict = yield from appraise(report.start, report.pair.first)
+        verdict = yield from appraise(report.start, report.pair.first, recorded=True)
         before, severe = self.queries, None
         if verdict.valid and self.severity_steps:
             severe = yield from most_severe(report.start, report.pair, verdict, self.severity_steps)
@@ -212,7 +211,7 @@ class Engine:
     def _round(self, live: list[SourceSearch]) -> None:
         waiting = [search for search in live if search.ask.appraisal]
         querying = [search for search in live if not search.ask.appraisal]
-        if waiting and len(waiting) >= min(VERDICTS_AT_ONCE, WAITING * len(live)):
+        if waiting and len(waiting) >= min(VERDICTS_AT_ONCE, len(live)):
             verdicts = self._verdicts(waiting)
             for search, verdict in zip(waiting, verdicts, strict=True):
                 search.tell(verdict)

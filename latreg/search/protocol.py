@@ -11,6 +11,7 @@ from latreg.interfaces import (
     BoundaryPair,
     Evaluation,
     Finding,
+    Measure,
     Proposal,
     Query,
     Report,
@@ -45,9 +46,20 @@ def report(start: Evaluation, pair: BoundaryPair) -> Search[Finding]:
     return cast(Finding, (yield Report(start, pair)))
 
 
-def appraise(source: Evaluation, candidate: Evaluation) -> Search[Verdict]:
-    """Ask whether an image is valid, without a query."""
-    return cast(Verdict, (yield Appraise(Appraisal(source, candidate))))
+def appraise(source: Evaluation, candidate: Evaluation, *, recorded: bool = False) -> Search[Verdict]:
+    """Ask whether an image is valid, without a query.
+
+    Args:
+        source: that it came from.
+        candidate: the image.
+        recorded: also measure all columns, which takes longer.
+    """
+    return cast(Verdict, (yield Appraise(Appraisal(source, candidate, recorded))))
+
+
+def measure(source: Evaluation, candidate: Evaluation) -> Search[Verdict]:
+    """Have all columns of an image measured that was appraised before."""
+    return cast(Verdict, (yield Measure(Appraisal(source, candidate))))
 
 
 def answering(search: Search[None], take: Callable[[Report], Search[Finding]]) -> Search[None]:

@@ -1,7 +1,7 @@
 """From a boundary on into the wrong side: how wrong does the SUT get while the image stays valid?"""
 
-from latreg.interfaces import BoundaryPair, Evaluation, Judged, Verdict
-from latreg.search.protocol import BudgetSpentError, Search, appraise, query_one
+from latreg.interfaces import BoundaryPair, Evaluation, Judged, Segment, Verdict
+from latreg.search.protocol import BudgetSpentError, Search, appraise, measure, query_one
 
 
 def most_severe(start: Evaluation, pair: BoundaryPair, verdict: Verdict, steps: int) -> Search[Judged]:
@@ -17,10 +17,18 @@ def most_severe(start: Evaluation, pair: BoundaryPair, verdict: Verdict, steps: 
         verdict: on that image.
         steps: queries at most.
     """
-    best = Judged(pair.first, verdict)
+    first = Judged(pair.first, verdict)
     if pair.beyond is None:
-        return best
-    beyond, valid, invalid = pair.beyond, pair.beyond.start, pair.beyond.stop
+        return first
+    best = yield from _walked(start, pair.beyond, first, steps)
+    if best is first:
+        return first
+    return Judged(best.evaluation, (yield from measure(start, best.evaluation)))
+
+
+def _walked(start: Evaluation, beyond: Segment, best: Judged, steps: int) -> Search[Judged]:
+    """The valid image with the most negative margin, `best` or one behind it."""
+    valid, invalid = beyond.start, beyond.stop
     if (end := Judged(beyond.end, (yield from appraise(start, beyond.end)))).verdict.valid:
         return _worse(best, end)
     for _ in range(steps):

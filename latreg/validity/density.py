@@ -5,6 +5,7 @@ of several layers at once, and the covariance is that of a few axes and equal be
 classifier is neither SUT nor judge.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -62,14 +63,30 @@ def described(classifier: Classifier, images: Tensor) -> Tensor:
 
     Each of the three is scaled to length 1 in each map. Every image is described alone, to the bit.
     """
-    maps = [feature_map.flatten(2) for feature_map in classifier.feature_maps(images)]
-    return torch.stack([torch.cat([_described(own[i]) for own in maps]) for i in range(len(images))])
+    return _of_maps(classifier.feature_maps(images))
+
+
+def _of_maps(maps: Sequence[Tensor]) -> Tensor:
+    """Feature maps (N, C, h, w) => (N, D)."""
+    flat = [feature_map.flatten(2) for feature_map in maps]
+    return torch.stack([torch.cat([_described(own[i]) for own in flat]) for i in range(len(flat[0]))])
 
 
 def _described(channels: Tensor) -> Tensor:
     """(D, h w) => (3 D,)."""
     parts = channels.mean(1), channels.amax(1), channels.std(1)
     return torch.cat([F.normalize(part, dim=0) for part in parts])
+
+
+class _FeatureMaps(nn.Module):
+    """The feature maps of a classifier, in a form that can be optimized."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self._classifier = classifier
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self._classifier.feature_maps(images)
 
 
 class ClassDensity:
@@ -101,10 +118,10 @@ class ClassDensity:
             id: sha256 of the weights file.
             device: where it runs.
             card: its model card.
-            batch: images per forward pass; those of a few images are filled up.
+            batch: images per forward pass.
         """
         self.network = network.to(device).eval().requires_grad_(False)
-        self._classifier = optimized(self.network.classifier)
+        self._maps = optimized(_FeatureMaps(self.network.classifier))
         self._project = RowProduct(self.network.axes)
         self._gains = self.network.variances / (self.network.variances + self.network.floor)
         self.threshold = float(torch.quantile(held_out_distances.double(), quantile))
@@ -119,16 +136,18 @@ class ClassDensity:
         Raises:
             NotFiniteError: some are NaN or infinite.
         """
+        if not len(images):
+            return torch.zeros(0, dtype=torch.float64)
         features = in_batches(self._features, images, self.batch)
         offsets = (features - self.network.means.cpu()[labels]).to(self.device)
         along = self._project(offsets).double()
-        squares = torch.stack([one.double().square().sum() for one in offsets]) if len(offsets) else along.sum(1)
-        within = torch.stack([(one.square() * self._gains).sum() for one in along]) if len(along) else squares
+        squares = torch.stack([one.double().square().sum() for one in offsets])
+        within = torch.stack([(one.square() * self._gains).sum() for one in along])
         return ((squares - within) / self.network.floor.double()).clamp(min=0).sqrt().cpu()
 
     @torch.inference_mode()
     def _features(self, images: Tensor) -> Tensor:
-        return finite(described(self._classifier, images.to(self.device)), "the class density")
+        return finite(_of_maps(self._maps(images.to(self.device))), "the class density")
 
 
 def load_density(

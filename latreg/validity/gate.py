@@ -1,7 +1,7 @@
 """What a gate is: a question about a fault's image, with numbers and a flag that become columns of the records."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +17,10 @@ class Pairs:
     sources: Tensor
     candidates: Tensor
     labels: Tensor  # (N,) int64, the class that each source was made for
+
+    def of(self, places: Sequence[int]) -> "Pairs":
+        """Those at these places."""
+        return Pairs(*(part[list(places)] for part in (self.sources, self.candidates, self.labels)))
 
 
 class Gate(ABC):
@@ -43,6 +47,11 @@ class Gate(ABC):
     def passes(self, measured: Mapping[str, Value]) -> bool:
         """Whether an image passes, by what was measured of it; what was not measured is not passed."""
         return measured[self.name] is True
+
+    def passed(self, pairs: Pairs) -> list[bool]:
+        """Whether each passes, (N,), where nobody wants to know what was measured."""
+        columns = {name: values.tolist() for name, values in self.measure(pairs).items()}
+        return [self.passes(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
     def __and__(self, other: "Gate | All") -> "All":
         return All(self, other)

@@ -10,6 +10,7 @@ import torch
 from hydra.utils import get_class
 from torch import Tensor
 
+from latreg.compute.batches import placed
 from latreg.config import ValidityConfig
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
@@ -78,22 +79,35 @@ class Gates:
                     f"the gate {kind.name} needs validity.{kind.needs}, but there is none; take it out of "
                     f"validity.gates, which is [{', '.join(config.gates)}]"
                 )
-        self._required = All(*(self._gates[name] for name in config.gates))
+        self._deciding = [self._gates[name] for name in config.gates]
+        self._required = All(*self._deciding)
 
     def appraise(self, pairs: Sequence[Appraisal]) -> list[Verdict]:
         """The verdict on each candidate, against its source. It depends on that pair's images and label only."""
-        if not pairs:
-            return []
-        tensors = Pairs(
-            _images([pair.source.image for pair in pairs]),
-            _images([pair.candidate.image for pair in pairs]),
-            torch.tensor([pair.source.label for pair in pairs]),
-        )
-        columns: dict[str, list[Value]] = {name: [None] * len(pairs) for name in self.columns}
+        verdicts: dict[int, Verdict] = {}
+        for recorded, judged in ((True, self._measured), (False, self._decided)):
+            if places := [place for place, pair in enumerate(pairs) if pair.recorded == recorded]:
+                with placed(places):
+                    verdicts |= zip(places, judged(_tensors([pairs[place] for place in places])), strict=True)
+        return [verdicts[place] for place in range(len(pairs))]
+
+    def _measured(self, pairs: Pairs) -> list[Verdict]:
+        """With the columns of all gates."""
+        columns: dict[str, list[Value]] = {name: [None] * len(pairs.labels) for name in self.columns}
         for gate in self._gates.values():
-            columns |= {name: values.tolist() for name, values in _measure(gate, tensors).items()}
+            columns |= {name: values.tolist() for name, values in _measure(gate, pairs).items()}
         rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         return [Verdict(self._required.passes(row), row) for row in rows]
+
+    def _decided(self, pairs: Pairs) -> list[Verdict]:
+        """Without columns: a required gate is asked about what has passed those before it."""
+        left: Sequence[int] = range(len(pairs.labels))
+        for gate in self._deciding:
+            if left:
+                with placed(left):
+                    passed = gate.passed(pairs.of(left))
+                left = [place for place, passes in zip(left, passed, strict=True) if passes]
+        return [Verdict(place in left, {}) for place in range(len(pairs.labels))]
 
 
 def configured_gates(config: ValidityConfig) -> dict[type[Gate], Settings]:
@@ -173,6 +187,14 @@ def _kind(values: Tensor) -> type[bool | int | float]:
     if values.dtype == torch.bool:
         return bool
     return float if values.is_floating_point() else int
+
+
+def _tensors(pairs: Sequence[Appraisal]) -> Pairs:
+    return Pairs(
+        _images([pair.source.image for pair in pairs]),
+        _images([pair.candidate.image for pair in pairs]),
+        torch.tensor([pair.source.label for pair in pairs]),
+    )
 
 
 def _images(images: Sequence[np.ndarray]) -> Tensor:

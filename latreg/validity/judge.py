@@ -2,13 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from latreg.compute.batches import in_batches
+from latreg.compute.batches import in_batches, placed
 from latreg.errors import LatregError, NotFiniteError
 from latreg.interfaces import SUT
+
+ROUNDING = 1e-5  # of sums of probabilities, at most
 
 
 class Judge:
@@ -24,8 +27,7 @@ class Judge:
 
         Args:
             members: distinct classifiers of the same classes.
-            batch: images per forward pass; one of a few images is filled up, as the last bits of a network's answer
-                may depend on how many images it is shown at once.
+            batch: images per forward pass.
             mirror: each member answers with the mean of its probabilities for an image and for the mirrored one.
 
         Raises:
@@ -70,9 +72,34 @@ class Judge:
         """How many members say that the image shows its label, (N,) int64."""
         return count_votes(self.opinions(images), labels)
 
-    def kept(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Whether the ensemble says that the image shows its label, (N,) bool."""
-        return label_kept(self.opinions(images), labels)
+    def kept(self, images: Tensor, labels: Tensor, min_confidence: float = 0.0) -> Tensor:
+        """As `label_kept` of all opinions, (N,) bool; a member is asked about images on which it can change the answer.
+
+        Args:
+            images: (N, C, H, W).
+            labels: (N,).
+            min_confidence: that the label must have.
+        """
+        places = torch.arange(len(images))
+        opinions = torch.zeros(0, len(images), self.num_classes)
+        for number in range(len(self.members)):
+            if not len(places):
+                break
+            with placed(places.tolist()):
+                opinion = in_batches(partial(self._opinion, number), images[places], self.batch)
+            opinions = torch.cat([opinions, opinion[None]])
+            open = _can_be_kept(opinions, labels[places], min_confidence, len(self.members))
+            places, opinions = places[open], opinions[:, open]
+        kept = torch.zeros(len(images), dtype=torch.bool)
+        kept[places] = label_kept(opinions, labels[places], min_confidence)
+        return kept
+
+
+def _can_be_kept(opinions: Tensor, labels: Tensor, min_confidence: float, members: int) -> Tensor:
+    """Whether members that are still to be asked, besides those with these opinions (M, N, K), may be for the label."""
+    sums = opinions.sum(0)
+    most = sums.gather(1, labels[:, None])[:, 0] + members - len(opinions) + ROUNDING
+    return (most >= members * min_confidence) & (most >= sums.amax(1))
 
 
 def divided(names: Sequence[str], held_out: int) -> tuple[list[str], list[str]]:

@@ -27,6 +27,10 @@ class LabelKept(Gate):
         self.judge = judge
         self.min_confidence = min_confidence
 
+    def passed(self, pairs: Pairs) -> list[bool]:
+        kept: list[bool] = self.judge.kept(pairs.candidates, pairs.labels, self.min_confidence).tolist()
+        return kept
+
     def measure(self, pairs: Pairs) -> Mapping[str, Tensor]:
         opinions = self.judge.opinions(pairs.candidates)
         kept = label_kept(opinions, pairs.labels, self.min_confidence)

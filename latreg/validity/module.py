@@ -60,7 +60,7 @@ class VAEModule(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images = to_unit(batch[0])
-        mse = (self.network.decode(self.network.encode(images)[0]) - images).square().mean()
+        mse = (self.network(images) - images).square().mean()
         self.log("validation/mse", mse, prog_bar=True, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:

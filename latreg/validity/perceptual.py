@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latreg.compute.batches import in_batches
+from latreg.compute.batches import filled, in_batches
 from latreg.errors import LatregError
 from latreg.interfaces import Columns
 from latreg.validity.gate import Gate, Pairs
@@ -63,7 +63,7 @@ class PerceptualDistance:
     @torch.inference_mode()
     def vectors(self, images: Tensor) -> Tensor:
         """Images => vectors (N, V) on the CPU whose squared distances are LPIPS."""
-        return in_batches(self._vectors, images, self._batch)
+        return in_batches(lambda some: self._vectors(filled(some))[: len(some)], images, self._batch)
 
     def _vectors(self, images: Tensor) -> Tensor:
         images = images.to(self._device).expand(-1, 3, -1, -1)

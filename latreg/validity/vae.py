@@ -60,6 +60,11 @@ class VAE(nn.Module):
         images: Tensor = self.decoder(latent)
         return images
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) in [0, 1] => what is left of them, by way of the mean of the latent."""
+        mean, _ = self.encode(images)
+        return self.decode(mean)
+
 
 def _halve(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(before, after, 4, 2, padding=1), nn.BatchNorm2d(after), nn.SiLU())
@@ -98,7 +103,7 @@ class ValidityModel:
             id: sha256 of the weights file.
             device: where it runs.
             card: its model card.
-            batch: images per forward pass; those of a few images are filled up.
+            batch: images per forward pass.
         """
         if not 0 < quantile < 1:
             raise LatregError(f"validity.quantile must lie between 0 and 1, got {quantile}")
@@ -116,13 +121,12 @@ class ValidityModel:
         Raises:
             NotFiniteError: some are NaN or infinite.
         """
-        return in_batches(self._errors, images, self.batch)
+        return in_batches(self._errors, images, self.batch) if len(images) else torch.zeros(0)
 
     @torch.inference_mode()
     def _errors(self, images: Tensor) -> Tensor:
         images = images.to(self.device)
-        mean, _ = self._optimized.encode(images)
-        errors = torch.stack([one.square().mean() for one in self._optimized.decode(mean) - images])
+        errors = torch.stack([one.square().mean() for one in self._optimized(images) - images])
         return finite(errors, "the VAE")
 
 

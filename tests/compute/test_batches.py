@@ -34,4 +34,4 @@ def test_shipped_networks(dataset):
     assert cfg.validity.vae is not None
     vae = load_validity_model(cfg.validity.vae, cfg.dataset, 0.99)
     assert_same_alone(vae.errors, images)
-    assert_same_alone(lambda some: vae._optimized.decode(vae._optimized.encode(some)[0]), images)
+    assert_same_alone(vae._optimized, images)

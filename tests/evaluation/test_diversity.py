@@ -60,6 +60,21 @@ def test_nothing_found(space):
     assert (one.judge_distance, one.cells_reached, one.groups) == (None, 1, 1)
 
 
+def test_cells_are_found_once_and_again_where_their_file_is_damaged(space, tmp_path, monkeypatch):
+    def measured():
+        return FaultSpace(space._network, space._real, cells=5, kept=tmp_path).measure(pictures(20))
+
+    first = measured()
+    assert first == space.measure(pictures(20))
+    with monkeypatch.context() as patch:
+        patch.setattr(Cells, "of", None)
+        assert measured() == first
+    (path,) = tmp_path.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:100])
+    assert measured() == first
+    assert len(Cells.kept(path, lambda: None).centers) == 5
+
+
 def test_without_real_images_there_are_no_cells(space):
     bare = FaultSpace(space._network, None)
     found, nothing = bare.measure(pictures(5)), bare.measure([])

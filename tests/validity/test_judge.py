@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from latreg.errors import LatregError, NotFiniteError
-from latreg.validity.judge import Judge
+from latreg.validity.judge import Judge, label_kept
 
 
 class Fixed:
@@ -23,25 +23,9 @@ class LeftHalf(Fixed):
     """Gives class 0 the brightness of the left half."""
 
     def __call__(self, images):
+        self.batches.append(len(images))
         left = images[..., :16].mean((1, 2, 3))
         return torch.stack([left, 1 - left], dim=1)
-
-
-class Network:
-    """A real convolution and matrix product, whose last bits may depend on the batch."""
-
-    id = "network"
-    num_classes = 10
-
-    def __init__(self):
-        torch.manual_seed(0)
-        self.layers = torch.nn.Sequential(
-            torch.nn.Conv2d(1, 16, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(16 * 30 * 30, 10)
-        )
-
-    @torch.no_grad()
-    def __call__(self, images):
-        return self.layers(images).softmax(1)
 
 
 IMAGES = torch.zeros(5, 1, 32, 32)
@@ -68,19 +52,18 @@ def test_opinions_of_each_member():
     assert judge().opinions(IMAGES[:0]).shape == (3, 0, 3)
 
 
-@pytest.mark.parametrize(("batch", "seen"), [(2, [2, 2, 2]), (3, [3, 3]), (64, [8])])
-def test_members_never_see_a_few_images(batch, seen):
-    member = Fixed("a", [1.0, 0.0])
-    assert Judge([member], batch=batch)(IMAGES).shape == (5, 2)
-    assert member.batches == seen
-
-
-def test_an_image_is_judged_alike_in_any_company():
-    judge = Judge([Network()], batch=16)
-    images = torch.rand(37, 1, 32, 32)
-    alone = torch.cat([judge(image[None]) for image in images])
-    assert torch.equal(judge(images), alone)
-    assert torch.equal(judge(images.flip(0)).flip(0), alone)
+def test_members_are_asked_where_they_can_change_the_answer():
+    members = [LeftHalf("a", [1.0, 0.0]), LeftHalf("b", [1.0, 0.0]), LeftHalf("c", [1.0, 0.0])]
+    images = torch.rand(40, 1, 32, 32) * torch.linspace(0.1, 1.6, 40).clamp(max=1)[:, None, None, None]
+    images[..., :16] = images[..., :16].sqrt().sqrt()
+    labels = torch.arange(40) % 2
+    whole = Judge(members)
+    for confidence in (0.0, 0.5, 0.7, 0.9):
+        kept = whole.kept(images, labels, confidence)
+        assert torch.equal(kept, label_kept(whole.opinions(images), labels, confidence))
+    asked = [sum(member.batches) for member in members]
+    assert asked[0] > asked[1] > asked[2]
+    assert whole.kept(images[:0], labels[:0]).tolist() == []
 
 
 def test_a_mirrored_image_is_judged_like_the_image():

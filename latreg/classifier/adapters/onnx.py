@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import torch
 from torch import Tensor
 
@@ -33,14 +34,13 @@ def load_onnx(config: OnnxClassifierConfig, dataset: DatasetConfig, device: torc
         LatregError: a package is missing, the file cannot be read, or it takes something else than a batch of images.
     """
     path = weights.resolve(config.weights, "classifier.weights")
-    runtime = extra("onnxruntime", "classifier=onnx", INSTALL)
-    options = runtime.SessionOptions()
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what fails is raised, too
     wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
-    providers = [name for name in (*wanted, "CPUExecutionProvider") if name in runtime.get_available_providers()]
+    providers = [name for name in (*wanted, "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
     try:
-        session = runtime.InferenceSession(path, options, providers=providers, enable_fallback=len(providers) > 1)
+        session = onnxruntime.InferenceSession(path, options, providers=providers, enable_fallback=len(providers) > 1)
         files = {one.name: weights.sha256(one) for one in (path, *_external_files(path))}
     except LatregError:
         raise
