@@ -437,7 +437,7 @@ class VAETrainingConfig:
 class DensityFitConfig:
     """How `validity.density` is made."""
 
-    classifier: str = MISSING  # weights of a classifier that is neither SUT nor judge
+    classifier: str | None = None  # weights of one that is neither SUT nor judge
     axes: int = setting(128, low=1, high=WIDE)  # along which the covariance is known
 
 

@@ -403,6 +403,7 @@ class BoundaryRecord:
     stability_queries: int | None = None  # images shown to the SUT after the search, which `queries` do not count
     appraisals: int | None = None  # images shown to the gates
     held_out_id: str | None = None  # of the judge that checks them
+    density_id: str | None = None  # of the model of each class
     # numbers that no seed draws, of images that have some
     space: str | None = None  # what they are, one of SPACES
     latent_last: list[float] | None = None

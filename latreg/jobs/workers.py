@@ -72,6 +72,7 @@ def make_context(cfg: Config, parts: Parts) -> RunContext:
         judge_id=parts.judge.id if parts.judge else None,
         vae_id=parts.vae.id if parts.vae else None,
         held_out_id=parts.held_out.id if parts.held_out else None,
+        density_id=parts.density.id if parts.density else None,
         confident_below=cfg.search.confident_below,
     )
 

@@ -271,7 +271,7 @@ _SINCE_3 = (
     *("severe_predicted", "severe_probabilities", "severe_image"),
     *("walk_queries", "stability_queries", "appraisals", "held_out_id"),
 )
-_SINCE_4 = ("space", "latent_last", "latent_first", "severe_latent")
+_SINCE_4 = ("density_id", "space", "latent_last", "latent_first", "severe_latent")
 _SINCE = dict.fromkeys(_SINCE_3, 3) | dict.fromkeys(_SINCE_4, 4)  # the version of which a column is, others: the oldest
 
 

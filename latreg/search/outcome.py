@@ -27,6 +27,7 @@ class RunContext:
     judge_id: str | None
     vae_id: str | None
     held_out_id: str | None
+    density_id: str | None
     confident_below: float
 
 
@@ -50,6 +51,7 @@ def to_record(search: SourceSearch, context: RunContext, stability: Stability | 
         judge_id=context.judge_id,
         vae_id=context.vae_id,
         held_out_id=context.held_out_id,
+        density_id=context.density_id,
         label=search.source.label,
         z_seed=search.source.z_seed,
         source_psi=start.proposal.psi,

@@ -63,7 +63,7 @@ def fit_density(cfg: Config, run_dir: Path, data: DataModule) -> dict[str, Any]:
     out = run_dir / f"{cfg.dataset.name}_density.safetensors"
     description = {"kind": KIND, **_architecture(path), "features": features.shape[1], "axes": axes}
     made_by = {
-        "classifier": weights.name_of(str(cfg.validity.fit.classifier)),
+        "classifier": weights.name_of(cfg.validity.fit.classifier or ""),
         "classifier_sha256": weights.sha256(path),
     }
     card = {**description, **made_by, **_card(cfg), **metrics}

@@ -17,7 +17,7 @@ from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 SOURCES = [Source(label, z_seed) for z_seed in range(8) for label in range(3)]
 
 
-CONTEXT = RunContext(0, "toy", "mixing", "none", "global", None, "generator", "sut", "judge", None, None, 0.01)
+CONTEXT = RunContext(0, "toy", "mixing", "none", "global", None, "generator", "sut", "judge", None, None, None, 0.01)
 
 
 class BiasedJudge(ScriptedAppraiser):
