@@ -74,7 +74,8 @@ class DatasetConfig:
     validation_size: int = setting(MISSING, low=1)  # the last images of the train file
     class_names: list[str] = setting(MISSING, of="classes", shortest=2, distinct=True)
     mirror: bool = False  # a mirrored image shows the same class
-    judge_confidence: float = setting(0.0, low=0, high=1)  # default of validity.min_judge_confidence, calibrated
+    # Default of validity.min_judge_confidence, calibrated.
+    judge_confidence: float = setting(0.0, low=0, high=1, stages=(SEARCH,))
 
 
 @dataclass

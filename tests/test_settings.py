@@ -55,6 +55,7 @@ def test_purposes_in_a_search(key):
         ("classifier.training.epochs", "train_classifier"),
         ("validity.training.widths", "train_validity"),
         ("search.min_margin", SEARCH),
+        ("dataset.judge_confidence", SEARCH),
     ],
 )
 def test_a_setting_matters_to_its_stage_alone(key, stage):
