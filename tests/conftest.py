@@ -11,6 +11,14 @@ from PIL import Image
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """What a test has written may hold names that are no UTF-8, which xdist cannot send."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
+
+
 @pytest.fixture
 def cli(monkeypatch, tmp_path, capfd):
     """Runs `python -m latreg.run` in this process and an empty folder => exit code, stdout, stderr."""
