@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 test: $(INSTALLED) ## Run the tests, all but the slow ones
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) -m "not slow" $(TESTS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist worksteal -m "not slow" $(TESTS)
 
 coverage: $(INSTALLED) ## Run the tests and show which lines of latreg they reach; a part: make coverage TESTS=tests/search
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term-missing:skip-covered $(TESTS)

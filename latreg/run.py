@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -62,12 +61,13 @@ def _hydra_raises() -> Iterator[None]:
                 os.environ[name] = value
 
 
-@cache
 def _stages(stage: str) -> ModuleType:
     """Import what a stage needs, torch above all, for which --help and a misspelt key need not wait.
 
-    All of it stays to the end: to look for garbage among it, again and again, took a quarter of the start.
+    All of it stays to the end: to look for garbage among it, again and again, took a quarter of the start. Launchers
+    send this function to other processes by its code, so it keeps nothing itself.
     """
+    first = "latreg.jobs.stages" not in sys.modules
     gc.disable()
     try:
         from latreg.jobs import stages
@@ -75,7 +75,8 @@ def _stages(stage: str) -> ModuleType:
         if stage in STAGES:
             stages.stage_of(stage)
     finally:
-        gc.freeze()
+        if first:
+            gc.freeze()
         gc.enable()
     return stages
 

@@ -227,7 +227,7 @@ BAD_INPUT = [
     ({"dataset": "nothing"}, "dataset must be one of cifar10, .*, got nothing"),
     ({"experiment": "paper"}, "makes one run, but the experiment paper is a sweep"),
     ({"experiment": "mnist_judge_a"}, "needs stage=search, got stage=train_classifier"),
-    ({"overrides": ["search.sourcs=1"]}, "search.sourcs is no setting: search has "),
+    ({"overrides": ["search.sourcs=1"]}, "search.sourcs is no setting: did you mean search.sources_per_class"),
     ({"sources_per_class": 0}, "search.sources_per_class must be at least 1, got 0"),
     ({"sources_per_class": "many"}, "search.sources_per_class must be a whole number, got 'many'"),
 ]

@@ -141,7 +141,11 @@ MISFITS = [
     ("search.sources=1", "search.sources is no setting: did you mean search.sources_per_class?"),
     ("name=a\udcff", "name=a\\udcff has characters that need quotes: \"name='a\\udcff'\""),
     ("foo=1", "foo is no setting: the configuration has stage, name, "),
-    ("strategy=luck", "strategy must be one of hunt, mixing, random, sampling, got luck"),
+    (
+        "strategy=luck",
+        "strategy must be one of genetic, hunt, mimicry, mixing, "
+        "mixing_published, random, random_published, sampling, walk, got luck",
+    ),
     ("search.chunk", "Error parsing override 'search.chunk' missing EQUAL at '<EOF>'"),
 ]
 

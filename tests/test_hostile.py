@@ -118,7 +118,7 @@ def test_recipes_that_no_search_writes(values, run, tmp_path, capfd):
     change_rows(run, **values)
     code, (line,) = outcome("replay", run, tmp_path, capfd)
     assert code == 2
-    assert "expected pairs with images, answers and layers 0 .. 7" in line
+    assert "expected pairs with images, answers, layers 0 .. 7" in line
 
 
 # ---- settings

@@ -138,7 +138,11 @@ BAD_INPUT = [
     ("device=tpu", "device must be auto, cpu, cuda or cuda:<n>, got 'tpu'"),
     ("validity.gates=[pretty]", "validity.gates must be of screened, in_distribution, typical, label_kept, got pretty"),
     ("search.sourcs_per_class=1", "search.sourcs_per_class is no setting: did you mean search.sources_per_class"),
-    ("strategy=luck", "strategy must be one of hunt, mixing, random, sampling, got luck"),
+    (
+        "strategy=luck",
+        "strategy must be one of genetic, hunt, mimicry, mixing, "
+        "mixing_published, random, random_published, sampling, walk, got luck",
+    ),
 ]
 
 
