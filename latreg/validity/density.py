@@ -6,7 +6,7 @@ classifier is neither SUT nor judge.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from latreg.compute.batches import in_batches
 from latreg.compute.products import RowProduct
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
+from latreg.validity.thresholded import Thresholded
 from latreg.zoo import weights
 
 KIND = "density"  # what the description in a weights file says it is
@@ -89,46 +90,16 @@ class _FeatureMaps(nn.Module):
         return self._classifier.feature_maps(images)
 
 
-class ClassDensity:
-    """Distances of images from a class, and the threshold above which an image is not typical of it.
+class ClassDensity(Thresholded[DensityNetwork]):
+    """Distances of images from a class; those above the threshold are not typical of it."""
 
-    Attributes:
-        id: sha256 of the weights file.
-        threshold: the `quantile` of the distances of held-out real images from their own classes.
-        card: its model card, {} if there is none.
-    """
+    @cached_property
+    def _maps(self) -> nn.Module:
+        return optimized(_FeatureMaps(self.network.classifier))
 
-    def __init__(
-        self,
-        network: DensityNetwork,
-        held_out_distances: Tensor,
-        *,
-        quantile: float,
-        id: str = "",
-        device: str | torch.device = "cpu",
-        card: dict[str, Any] | None = None,
-        batch: int = 16,
-    ) -> None:
-        """Set up the model.
-
-        Args:
-            network: fitted.
-            held_out_distances: of real images that it was not fitted to (M,).
-            quantile: in (0, 1); 1 - quantile is the rate of false alarms that is expected on real images.
-            id: sha256 of the weights file.
-            device: where it runs.
-            card: its model card.
-            batch: images per forward pass.
-        """
-        self.network = network.to(device).eval().requires_grad_(False)
-        self._maps = optimized(_FeatureMaps(self.network.classifier))
-        self._project = RowProduct(self.network.axes)
-        self._gains = self.network.variances / (self.network.variances + self.network.floor)
-        self.threshold = float(torch.quantile(held_out_distances.double(), quantile))
-        self.id = id
-        self.device = torch.device(device)
-        self.card = card or {}
-        self.batch = batch
+    @cached_property
+    def _project(self) -> RowProduct:
+        return RowProduct(self.network.axes)
 
     def distances(self, images: Tensor, labels: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] => their Mahalanobis distances from the classes (N,), float64 on the CPU.
@@ -142,7 +113,8 @@ class ClassDensity:
         offsets = (features - self.network.means.cpu()[labels]).to(self.device)
         along = self._project(offsets).double()
         squares = torch.stack([one.double().square().sum() for one in offsets])
-        within = torch.stack([(one.square() * self._gains).sum() for one in along])
+        gains = self.network.variances / (self.network.variances + self.network.floor)
+        within = torch.stack([(one.square() * gains).sum() for one in along])
         return ((squares - within) / self.network.floor.double()).clamp(min=0).sqrt().cpu()
 
     @torch.inference_mode()
@@ -174,12 +146,5 @@ def load_density(
         classifier = build(**made, source=f"the description in {path}")
         return DensityNetwork(classifier, description["features"], description["axes"])
 
-    return ClassDensity(
-        weights.built(make, state, path),
-        distances,
-        quantile=quantile,
-        id=weights.sha256(path),
-        device=device,
-        card=weights.read_card(path),
-        batch=batch,
-    )
+    network = weights.built(make, state, path)
+    return ClassDensity.of_file(path, network, distances, quantile=quantile, device=device, batch=batch)

@@ -5,8 +5,8 @@ network was not trained on.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from latreg.classifier.sut import finite
 from latreg.compute.batches import in_batches
 from latreg.config import DatasetConfig
 from latreg.errors import LatregError
+from latreg.validity.thresholded import Thresholded
 from latreg.zoo import weights
 
 KIND = "vae"  # what the description in a weights file says it is
@@ -74,46 +75,12 @@ def _double(before: int, after: int) -> nn.Sequential:
     return nn.Sequential(nn.ConvTranspose2d(before, after, 4, 2, padding=1), nn.BatchNorm2d(after), nn.SiLU())
 
 
-class ValidityModel:
-    """Reconstruction errors of images, and the threshold above which an image is out of the distribution.
+class ValidityModel(Thresholded[VAE]):
+    """Reconstruction errors of images; those above the threshold are out of the distribution."""
 
-    Attributes:
-        id: sha256 of the weights file.
-        threshold: the `quantile` of the errors of held-out real images.
-        card: its model card, {} if there is none.
-    """
-
-    def __init__(
-        self,
-        network: VAE,
-        held_out_errors: Tensor,
-        *,
-        quantile: float,
-        id: str = "",
-        device: str | torch.device = "cpu",
-        card: dict[str, Any] | None = None,
-        batch: int = 16,
-    ) -> None:
-        """Set up the model.
-
-        Args:
-            network: trained.
-            held_out_errors: of real images it was not trained on (M,).
-            quantile: in (0, 1); 1 - quantile is the rate of false alarms that is expected on real images.
-            id: sha256 of the weights file.
-            device: where it runs.
-            card: its model card.
-            batch: images per forward pass.
-        """
-        if not 0 < quantile < 1:
-            raise LatregError(f"validity.quantile must lie between 0 and 1, got {quantile}")
-        self.network = network.to(device).eval().requires_grad_(False)
-        self._optimized = optimized(self.network)
-        self.threshold = float(torch.quantile(held_out_errors.double(), quantile))
-        self.id = id
-        self.device = torch.device(device)
-        self.card = card or {}
-        self.batch = batch
+    @cached_property
+    def _optimized(self) -> nn.Module:
+        return optimized(self.network)
 
     def errors(self, images: Tensor) -> Tensor:
         """Images (N, C, H, W) in [0, 1] => their mean squared error per pixel (N,), on the CPU.
@@ -149,12 +116,4 @@ def load_validity_model(
     errors = weights.held_out_of(state, HELD_OUT, path)
     made = {size: description[size] for size in ("channels", "resolution", "latent_dim", "widths")}
     network = weights.built(lambda: VAE(**made), state, path)
-    return ValidityModel(
-        network,
-        errors,
-        quantile=quantile,
-        id=weights.sha256(path),
-        device=device,
-        card=weights.read_card(path),
-        batch=batch,
-    )
+    return ValidityModel.of_file(path, network, errors, quantile=quantile, device=device, batch=batch)
