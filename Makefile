@@ -14,7 +14,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test coverage test-slow lint types bench demo paper figures build clean
+.PHONY: help setup test coverage test-slow lint types bench demo paper figures docs build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,9 +63,15 @@ paper: $(INSTALLED) ## Run the study (hours), WORKERS searches at a time; interr
 figures: $(INSTALLED) ## Draw figures and page from results/ into report/, and the numbers into docs/study.md
 	$(PY) -m latreg.report --results results -o report --study docs/study.md
 
+report/index.html: $(wildcard results/*) | $(INSTALLED)
+	$(PY) -m latreg.report --results results -o report
+
+docs: $(INSTALLED) report/index.html ## Build the site into site/, and check its links: open site/index.html
+	$(PY) -m mkdocs build --strict
+
 build: $(INSTALLED) ## Build the wheel, with conf/ and the shipped weights inside
 	$(PY) -m build --wheel
 
 clean: ## Remove what tools leave behind; keeps .venv/ and multirun/
-	rm -rf build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find latreg tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf build dist site .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find latreg tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

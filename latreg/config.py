@@ -61,18 +61,18 @@ def conf_dir() -> str:
 class DatasetConfig:
     """A labelled image data set. What of it is not given is read from the data by `latreg.data.splits.complete`."""
 
-    name: str = MISSING
+    name: str = MISSING  # begins the names of weights files, and chooses those that are shipped
     path: str | None = None  # a folder or a hub name, taken as it is; null = `folder` below $LATREG_DATA, else `hub`
-    hub: str | None = None
-    folder: str | None = None
+    hub: str | None = None  # its name on the Hugging Face hub, owner/name
+    folder: str | None = None  # its folder below $LATREG_DATA
     subset: str | None = None  # a configuration of a data set on the hub; null = its only or default one
     train_split: str | None = None  # null = train or training
     test_split: str | None = None  # null = test, testing, validation, valid, val, eval or dev; else the last fifth
-    channels: int = setting(MISSING, choices=(1, 3))
+    channels: int = setting(MISSING, choices=(1, 3))  # 1 = gray, 3 = colour
     # After padding: what the GAN, the SUT and the judge see.
     resolution: int = setting(MISSING, low=8, high=4096)
     validation_size: int = setting(MISSING, low=1)  # the last images of the train file
-    class_names: list[str] = setting(MISSING, of="classes", shortest=2, distinct=True)
+    class_names: list[str] = setting(MISSING, of="classes", shortest=2, distinct=True)  # in the order of the labels
     mirror: bool = False  # a mirrored image shows the same class
     # Default of validity.min_judge_confidence, calibrated.
     judge_confidence: float = setting(0.0, low=0, high=1, stages=(SEARCH,))
@@ -84,22 +84,24 @@ class GeneratorTrainingConfig:
 
     total_images: int = setting(MISSING, low=0, high=LONG, purpose=AMOUNT)  # 0 = not trained here
     batch_size: int = setting(32, low=1, high=MANY)  # over all devices
-    learning_rate: float = setting(0.0025, above=0, purpose=STEERED)
-    betas: tuple[float, float] = setting((0.0, 0.99), low=0, below=1, shortest=2, longest=2)
-    r1_gamma: float = setting(0.1, low=0, purpose=STEERED)
-    r1_interval: int = setting(16, low=1)
-    pl_weight: float = setting(0.0, low=0)
-    pl_interval: int = setting(4, low=1)
-    style_mixing_prob: float = setting(0.0, low=0, high=1)
+    learning_rate: float = setting(0.0025, above=0, purpose=STEERED)  # of Adam, for G and D
+    betas: tuple[float, float] = setting((0.0, 0.99), low=0, below=1, shortest=2, longest=2)  # of Adam
+    r1_gamma: float = setting(0.1, low=0, purpose=STEERED)  # weight of R1, the penalty on D's gradient at real images
+    r1_interval: int = setting(16, low=1)  # steps from one R1 to the next
+    pl_weight: float = setting(0.0, low=0)  # of G's path length regularization, 0 = off
+    pl_interval: int = setting(4, low=1)  # steps from one of it to the next
+    style_mixing_prob: float = setting(0.0, low=0, high=1)  # probability that an image's w comes from two latents
+    # Half-life in images of the mean of G's weights, which is what is kept.
     ema_images: float = setting(10_000, low=0, purpose=STEERED)
+    # The half-life is at most this share of the images so far; None = no limit.
     ema_rampup: float | None = setting(0.05, above=0, purpose=STEERED)
     # Checkpoint, sample grid and score once in so many images.
     snapshot_images: int = setting(16_000, low=1, purpose=EXECUTION)
     residual: bool = False  # architecture of D: residual blocks, else plain ones
     # D judges features of this frozen network, not images.
     features: str | None = setting(None, choices=("efficientnet_lite0",))
-    d_mapping_layers: int = setting(2, low=1, high=DEEP)
-    mbstd_group_size: int = setting(4, low=1, high=MANY)
+    d_mapping_layers: int = setting(2, low=1, high=DEEP)  # from the class to what D compares its features with
+    mbstd_group_size: int = setting(4, low=1, high=MANY)  # images that D sees the spread of
     # Transforms or groups (blit, geom, color) of ADA; [] = off.
     augment: list[str] = setting(factory=list, purpose=STEERED)
     augment_p: float = setting(0.0, low=0, high=1)  # probability of each, at the start
@@ -109,10 +111,10 @@ class GeneratorTrainingConfig:
     augment_interval: int = setting(4, low=1)  # steps between two adjustments of p
     # Weights of a classifier, whose cross entropy of samples is added to G's loss; None = off.
     guide: str | None = setting(None, purpose=STEERED)
-    guide_weight: float = setting(0.0, low=0, purpose=STEERED)
+    guide_weight: float = setting(0.0, low=0, purpose=STEERED)  # of the guide's cross entropy in G's loss
     # At total_images, on a line from guide_weight at guide_from; None = constant.
     guide_weight_end: float | None = setting(None, low=0, purpose=STEERED)
-    guide_from: int = setting(0, low=0, purpose=STEERED)
+    guide_from: int = setting(0, low=0, purpose=STEERED)  # images before which the guide has no say
     # Samples with at least this probability of their class are not pushed any more.
     guide_until: float = setting(1.0, low=0, high=1, purpose=STEERED)
     guide_shift: int = setting(3, low=0, purpose=STEERED)  # pixels, each way, by which the guide's images are shifted
@@ -126,13 +128,16 @@ class GeneratorConfig:
     A search renders with the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
     """
 
+    # Of the weights file that a training writes, behind the data set's.
     name: str = setting(MISSING, stages=(TRAIN_GENERATOR,))
     weights: str | None = MISSING  # a file, or zoo:<name> for shipped ones
-    z_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
-    w_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
-    mapping_layers: int = setting(2, low=1, high=DEEP, stages=(TRAIN_GENERATOR,))
+    z_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))  # numbers of the latent z
+    w_dim: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))  # numbers of w
+    mapping_layers: int = setting(2, low=1, high=DEEP, stages=(TRAIN_GENERATOR,))  # from z to w
+    # Feature maps at resolution r: min(channel_base / r, channel_max).
     channel_base: int = setting(MISSING, low=1, high=MANY, stages=(TRAIN_GENERATOR,))
-    channel_max: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))
+    channel_max: int = setting(MISSING, low=1, high=WIDE, stages=(TRAIN_GENERATOR,))  # feature maps at most
+    # Feature maps are clamped to +- this; None = they are not.
     conv_clamp: float | None = setting(None, above=0, stages=(TRAIN_GENERATOR,))
     training: GeneratorTrainingConfig = setting(factory=GeneratorTrainingConfig, stages=(TRAIN_GENERATOR,))
 
@@ -143,7 +148,7 @@ class OwnGeneratorConfig(GeneratorConfig):
 
     name: str = "own"
     _target_: str = MISSING  # import path of a class or a function
-    args: dict[str, Any] = field(default_factory=dict)
+    args: dict[str, Any] = field(default_factory=dict)  # arguments of `_target_`
     weights: str | None = None  # not used, nor what follows: its architecture and its training are its own matter
     z_dim: int = 0
     w_dim: int = 0
@@ -159,12 +164,12 @@ class ClassifierTrainingConfig:
     """Recipe of classifier training: SGD with a one-cycle learning rate and random shifts."""
 
     epochs: int = setting(MISSING, low=0, high=MANY)  # 0 = not trained here
-    batch_size: int = setting(128, low=1, high=MANY)
-    learning_rate: float = setting(MISSING, low=0)
-    weight_decay: float = setting(5e-4, low=0)
+    batch_size: int = setting(128, low=1, high=MANY)  # images of a step, over all devices
+    learning_rate: float = setting(MISSING, low=0)  # the highest of the cycle
+    weight_decay: float = setting(5e-4, low=0)  # of SGD
     max_shift: int = setting(2, low=0, high=4096)  # pixels, each way
     max_rotation: float = setting(0.0, low=0, high=180)  # degrees, each way
-    flip: bool = False
+    flip: bool = False  # show images mirrored too
     cutout: int = setting(0, low=0, high=4096)  # side of the erased square in pixels, 0 = off
     label_smoothing: float = setting(0.0, low=0, below=1)  # a SUT has none, so that its confidences are its own
 
@@ -176,10 +181,11 @@ class ClassifierConfig:
     A search asks the network that the weights describe: there `latreg.jobs.networks` puts it in this place.
     """
 
+    # Of the weights file that a training writes, behind the data set's.
     name: str = setting(MISSING, stages=(TRAIN_CLASSIFIER,))
     network: str = setting(MISSING, stages=(TRAIN_CLASSIFIER,))  # a name in latreg.classifier.networks
-    network_args: dict[str, Any] = setting(factory=dict, stages=(TRAIN_CLASSIFIER,))
-    weights: str | None = MISSING
+    network_args: dict[str, Any] = setting(factory=dict, stages=(TRAIN_CLASSIFIER,))  # arguments of the network
+    weights: str | None = MISSING  # a file, or zoo:<name> for shipped ones
     # Test images on which the accuracy of the card is checked before a search, 0 = no check.
     probe_images: int = setting(1000, low=0, high=MANY, purpose=EXECUTION)
     training: ClassifierTrainingConfig = setting(factory=ClassifierTrainingConfig, stages=(TRAIN_CLASSIFIER,))
@@ -277,7 +283,7 @@ class CallableClassifierConfig(OwnClassifierConfig):
     loader: ClassVar[str] = "latreg.classifier.adapters.function.load_function"
     executes: ClassVar[str] = "function"
     kind: str = setting("callable", choices=("callable",))
-    function: str = ""
+    function: str = ""  # its import path
     outputs: str = setting("probabilities", choices=("logits", "probabilities", "scores"))
     version: str = ""  # of what answers; its id is made of this and the import path
     retries: int = setting(3, low=0, high=1000, purpose=EXECUTION)  # of a call that raises
@@ -306,6 +312,7 @@ class LiveFunctionConfig(CallableClassifierConfig):
 class TruncationConfig:
     """Latent regularization of sources and partners."""
 
+    # Psi is 1, the same for all sources, or found for each.
     mode: str = setting(MISSING, choices=("none", "fixed", "adaptive"))
     psi: float = setting(1.0, low=0, high=HIGHEST_PSI)  # for fixed
     direction: str = setting("salvage", choices=("salvage", "minimal"))  # for adaptive
@@ -319,8 +326,8 @@ class TruncationConfig:
 class StrategyConfig:
     """Base of the strategies' own schemas; `_target_` is the class."""
 
-    _target_: str = MISSING
-    name: str = MISSING
+    _target_: str = MISSING  # import path of its class
+    name: str = MISSING  # as records and reports call it
 
 
 @dataclass
@@ -357,7 +364,7 @@ class MixingConfig(StrategyConfig):
     # What a pair must be for the search of a source to end.
     until: str = setting("screened", choices=("flipped", "screened", "valid", "robust"))
     run_seed: int = setting(MISSING, low=0, high=LAST_SEED)  # draws the partners
-    # itp needs fewer queries to the same end.
+    # How a boundary is found; itp needs fewer queries to the same end.
     root_finder: str = setting("bisection", choices=("bisection", "itp"))
     give_up: bool = False  # leave a mixture as soon as a verdict, which costs no query, shows its boundary is invalid
     # Rivals have more than this probability, None = all count.
@@ -426,12 +433,12 @@ class MimicryConfig(StrategyConfig):
 class VAETrainingConfig:
     """Recipe of `validity.vae`: Adam with a one-cycle learning rate."""
 
-    latent_dim: int = setting(32, low=1, high=WIDE)
+    latent_dim: int = setting(32, low=1, high=WIDE)  # numbers that an image is squeezed into
     # Channels after each halving of the resolution.
     widths: list[int] = setting(factory=lambda: [32, 64, 128], low=1, high=WIDE, of="widths", shortest=1, longest=9)
-    epochs: int = setting(10, low=1, high=MANY)
-    batch_size: int = setting(128, low=1, high=MANY)
-    learning_rate: float = setting(2e-3, above=0)
+    epochs: int = setting(10, low=1, high=MANY)  # passes over the training images
+    batch_size: int = setting(128, low=1, high=MANY)  # images of a step, over all devices
+    learning_rate: float = setting(2e-3, above=0)  # the highest of the cycle
 
 
 @dataclass
@@ -446,11 +453,11 @@ class DensityFitConfig:
 class ValidityConfig:
     """The gates of a valid fault and the models behind them."""
 
-    # And screened ..
+    # What a valid fault must pass: of these, typical, screened, and the names of more_gates.
     gates: list[str] = setting(factory=lambda: ["in_distribution", "label_kept"], of="gates", distinct=True)
-    more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # .. and these: name: {_target_: .., settings}
-    min_ssim: float = setting(0.95, low=-1, high=1)
-    max_l2_rel: float = setting(0.2, low=0)
+    more_gates: dict[str, dict[str, Any]] = field(default_factory=dict)  # your own: `{name: {_target_: ..}}`
+    min_ssim: float = setting(0.95, low=-1, high=1)  # similarity to the source from which `screened` takes an image
+    max_l2_rel: float = setting(0.2, low=0)  # distance to the source, relative to its norm, up to which it does
     vae: str | None = None  # weights of an autoencoder of the training images, null = none
     density: str | None = None  # weights of the density of each class, null = none
     quantile: float = setting(0.99, above=0, below=1)  # of what real images get: where the thresholds of both are
@@ -460,6 +467,7 @@ class ValidityConfig:
     # So many of its last members take no part in search and gates but check them; one is left at least.
     held_out: int = setting(0, low=0, high=MANY)
     min_judge_confidence: float = setting(0.0, low=0, high=1)  # label_kept also takes this probability of the class
+    # Images that a model of validity is shown at a time.
     judge_batch: int = setting(16, low=1, high=MANY, purpose=EXECUTION)
     lpips: str | None = setting(None, choices=("alex", "squeeze"))  # the distance is measured too, null = not
     # Each flip is shown to the SUT again, ten times with noise of one gray level and not counted as queries.
@@ -470,17 +478,17 @@ class ValidityConfig:
 class SearchConfig:
     """What is searched, and how much of it."""
 
-    sources_per_class: int = setting(20, low=1, high=MANY, purpose=AMOUNT)
+    sources_per_class: int = setting(20, low=1, high=MANY, purpose=AMOUNT)  # z_seeds that are drawn of each class
     # None = all.
     classes: list[int] | None = setting(None, low=0, of="classes", shortest=1, distinct=True, purpose=SOURCES)
-    first_z_seed: int = setting(0, low=0, high=LAST_SEED, purpose=SOURCES)
+    first_z_seed: int = setting(0, low=0, high=LAST_SEED, purpose=SOURCES)  # the first of the z_seeds
     # Added to it for each run_seed, which so draws its own sources; 0 = all draw the same.
     z_seed_stride: int = setting(2**25, low=0, high=LAST_SEED, purpose=SOURCES)
     # Further sources that are chosen: accepted and uncertain without truncation.
     uncertain_per_class: int = setting(0, low=0, high=MANY, purpose=SOURCES)
-    # The baseline gate: argmax is c, p[c] and margin at least these.
+    # The baseline gate: a source is accepted if the SUT names its class with at least this probability.
     min_confidence: float = setting(0.0, low=0, high=1)
-    min_margin: float = setting(0.0, low=-1, high=1)
+    min_margin: float = setting(0.0, low=-1, high=1)  # .. and by at least this margin over the next class
     # A source is confident where its second class has less than this probability.
     confident_below: float = setting(0.01, low=0, high=1)
     uncertain_only: bool = False  # a confident source costs its first query and is not searched
@@ -488,7 +496,7 @@ class SearchConfig:
     severity_steps: int = setting(6, low=0, high=FINEST)
     # Of the whole run, None = no limit; not with workers, shard or uncertain_per_class.
     max_queries: int | None = setting(None, low=1, high=LONG)
-    max_queries_per_source: int = setting(1000, low=1, high=LONG)
+    max_queries_per_source: int = setting(1000, low=1, high=LONG)  # images of a source that the SUT is shown at most
     concurrency: int = setting(200, low=1, high=MANY, purpose=EXECUTION)  # sources searched side by side
     # Images per forward pass, None = what suits the device.
     chunk: int | None = setting(None, low=1, high=MANY, purpose=EXECUTION)
@@ -512,22 +520,23 @@ class EvaluationConfig:
 class TrainerConfig:
     """Arguments of lightning.Trainer that name the hardware."""
 
-    accelerator: str = "auto"
-    devices: Any = "auto"
-    strategy: str = "auto"
-    precision: str = "32-true"
+    accelerator: str = "auto"  # auto | cpu | gpu ..
+    devices: Any = "auto"  # how many, or which
+    strategy: str = "auto"  # how several devices share the work: auto | ddp ..
+    precision: str = "32-true"  # of the numbers: 32-true | bf16-mixed ..
 
 
 @dataclass
 class TrackingConfig:
     """Weights & Biases."""
 
+    # Where the mirror goes: a folder of the run, the server, nowhere.
     mode: str = setting(MISSING, choices=("offline", "online", "disabled"))
-    project: str = "latreg"
-    entity: str | None = None
+    project: str = "latreg"  # in W&B
+    entity: str | None = None  # user or team in W&B, None = the key's own
     group: str | None = None  # None = name of the experiment
     name: str | None = None  # None = what the run is: "mnist, mixing, psi 0.7, global center"
-    tags: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)  # of the run in W&B
     table_rows: int = setting(200, low=0, high=MANY)  # at most so many strips are logged
 
 
@@ -535,11 +544,11 @@ class TrackingConfig:
 class Config:
     """One job."""
 
-    stage: str = setting(SEARCH, choices=STAGES, stages=STAGES)
+    stage: str = setting(SEARCH, choices=STAGES, stages=STAGES)  # what the job does
     # Of the experiment: folder below multirun/, group in W&B.
     name: str = setting(MISSING, purpose=EXECUTION)
-    run_seed: int = setting(0, low=0, high=LAST_SEED)
-    resume: bool = setting(False, purpose=EXECUTION)
+    run_seed: int = setting(0, low=0, high=LAST_SEED)  # draws what a z_seed does not, and chooses the block of z_seeds
+    resume: bool = setting(False, purpose=EXECUTION)  # go on with the run in the folder of the job
     device: str = setting("auto", purpose=EXECUTION)  # of a search: auto | cpu | cuda | cuda:1 ..
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     generator: GeneratorConfig = setting(factory=GeneratorConfig, stages=(SEARCH, TRAIN_GENERATOR))

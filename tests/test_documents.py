@@ -2,9 +2,13 @@
 
 import json
 import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+
+from docs.hooks import settings
+from latreg import config
 
 REPOSITORY = Path(__file__).parent.parent
 ZOO = REPOSITORY / "latreg" / "zoo"
@@ -139,6 +143,14 @@ def test_the_study_quotes_no_score_by_hand():
     study = (REPOSITORY / "docs" / "study.md").read_text()
     by_hand = re.sub(r"<!-- results: begin.*<!-- results: end -->", "", study, flags=re.DOTALL)
     assert re.findall(r"[\d.]+ %|\d+ of (?:its )?\d+", by_hand) == []
+
+
+def test_the_reference_of_settings_has_a_sentence_for_each():
+    listed = re.findall(r"^`([\w.]+)`\n:   \S.* \*.+\*$", settings.page(), flags=re.MULTILINE)
+    schemas = [of for of in vars(config).values() if is_dataclass(of) and of.__module__ == config.__name__]
+    assert {key.split(".")[-1] for key in listed} == {
+        of.name for schema in schemas for of in fields(schema) if not is_dataclass(of.type)
+    }
 
 
 def test_the_index_of_decisions_leads_somewhere():

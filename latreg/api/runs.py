@@ -92,7 +92,8 @@ class Run:
     def records(self) -> "datasets.Dataset":
         """One row per source: how to make its images again, the images, the answers, every verdict.
 
-        >>> run.records().filter(lambda row: row["valid_fault"])[0]["first_image"]
+        Examples:
+            >>> run.records().filter(lambda row: row["valid_fault"])[0]["first_image"]
         """
         import datasets
 
