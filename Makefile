@@ -21,10 +21,12 @@ help: ## List the targets
 
 setup: $(INSTALLED) ## Make .venv with latreg and its development tools, where it is missing or out of date
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt tests/browser/package.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer: " + sys.version)'
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@npm install --prefix tests/browser --no-package-lock --fetch-retries 0 --no-audit --no-fund --silent \
+		|| echo "no npm: tests of the pages in a browser will be skipped"
 	@touch $@
 
 test: $(INSTALLED) ## Run the tests, all but the slow ones

@@ -1,4 +1,4 @@
-"""Verify a run from its files: python -m latreg.replay RUN_DIR.
+"""Verify a run from its files: python -m latreg.replay RUN_DIR, or only one pair of it: --label CLASS --z-seed SEED.
 
 Renders every saved image again from its row and compares it with the stored one. Shows the stored one to the SUT and
 compares the answer with the recorded one. The exit code is 0 only if all of them agree.
@@ -36,18 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--trust", action="store_true", help="run the code of a generator or classifier that the run names"
     )
+    parser.add_argument("--label", type=int, help="only pairs of sources of this class, by its number")
+    parser.add_argument("--z-seed", type=int, help="only pairs of sources with this z_seed")
     options = parser.parse_args(arguments)
     try:
-        return replay(options.run_dir, options.trust)
+        return replay(options.run_dir, options.trust, options.label, options.z_seed)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def replay(run_dir: Path, trust: bool = False) -> int:
-    """Verify the boundary pairs of a run and print those that fail, then `verified N of N`; returns 0 if all hold."""
+def replay(run_dir: Path, trust: bool = False, label: int | None = None, z_seed: int | None = None) -> int:
+    """Verify the pairs of a run, or of one class or z_seed; print what fails and `verified N of N`; 0 = all hold."""
     pairs = verified = 0
-    for record, problem in problems(run_dir, trust):
+    for record, problem in problems(run_dir, trust, label, z_seed):
         pairs += 1
         verified += problem is None
         if problem is not None:
@@ -56,7 +58,9 @@ def replay(run_dir: Path, trust: bool = False) -> int:
     return 0 if verified == pairs else 1
 
 
-def problems(run_dir: Path, trust: bool = False) -> Iterator[tuple[BoundaryRecord, str | None]]:
+def problems(
+    run_dir: Path, trust: bool = False, label: int | None = None, z_seed: int | None = None
+) -> Iterator[tuple[BoundaryRecord, str | None]]:
     """Every boundary pair of a run with what is wrong with it, None where all of its images hold.
 
     Args:
@@ -75,7 +79,10 @@ def problems(run_dir: Path, trust: bool = False) -> Iterator[tuple[BoundaryRecor
     pairs, ids = [], set()
     for record in read_fitting(run_dir, cfg.dataset):
         ids.add((record.generator_id, record.sut_id))
-        pairs += [record] if record.flipped else []
+        wanted = label in (None, record.label) and z_seed in (None, record.z_seed)
+        pairs += [record] if record.flipped and wanted else []
+    if not pairs and (label, z_seed) != (None, None):
+        raise LatregError(f"expected a pair of class {label}, z_seed {z_seed} in {run_dir} (None = any), got none")
     parts = assemble(cfg)
     check_recipes(run_dir, pairs, parts)
     check_weights(run_dir, ids, parts)

@@ -93,6 +93,11 @@ def test_a_tampered_image_does_not_verify(cli, tmp_path, capfd):
     write_part(run, 0, found, measured_columns(run))
     assert replay.main([str(run)]) == 1
     assert "the first image differs by" in capfd.readouterr().out
+    place = ("--label", str(found[pair].label), "--z-seed")
+    assert replay.main([str(run), *place, str(found[pair].z_seed)]) == 1
+    assert "verified 0 of 1\n" in capfd.readouterr().out
+    assert replay.main([str(run), *place, "77"]) == 2
+    assert "expected a pair of class" in capfd.readouterr().err
 
 
 def test_replay_of_something_else_is_refused(tmp_path, capfd):

@@ -10,7 +10,7 @@ from PIL import Image
 from latreg.interfaces import BoundaryRecord
 from latreg.measures.groups import Floats, by_centrality, group
 from latreg.report.rows import Pair
-from latreg.report.runs import Study
+from latreg.report.runs import Run, Study, short
 from latreg.runs import strips
 from latreg.runs.cell import Cell
 
@@ -18,7 +18,7 @@ VALID, INVALID = 8, 2  # groups of each kind, and so pairs, per data set, strate
 CANDIDATES = 300  # flips of each kind that are put into groups; of more, so many at equal distances in their order
 SIDE = 16  # of the thumbnails whose pixels are compared
 
-Candidate = tuple[Cell, BoundaryRecord]
+Candidate = tuple[Cell, BoundaryRecord, Run]
 
 
 def gallery(study: Study) -> list[Pair]:
@@ -46,7 +46,7 @@ def _pictures(
     found: Sequence[Candidate], count: int, taken: set[tuple[int, int]], flags: Sequence[str]
 ) -> Iterator[Pair]:
     """Of each of so many groups the most central one whose source is not taken yet."""
-    for members in _alike([record for _, record in found], count):
+    for members in _alike([record for _, record, _ in found], count):
         shown = next((found[i] for i in members if _source(found[i]) not in taken), None)
         if shown is not None:
             taken.add(_source(shown))
@@ -70,12 +70,12 @@ def _candidates(study: Study, cells: Sequence[Cell], valid: int) -> list[Candida
 
 
 def _with_images(study: Study, flips: Sequence[tuple[Cell, int, int]]) -> Iterator[Candidate]:
-    """Cell, number of the run and row in it => cell and record; each run is read once."""
+    """Cell, number of the run and row in it => cell, record and run; each run is read once."""
     for number in dict.fromkeys(run for _, run, _ in flips):
         own = [(cell, row) for cell, run, row in flips if run == number]
         for (cell, _), record in zip(own, study.runs[number].records([row for _, row in own]), strict=True):
             if record.source_image is not None and record.first_image is not None:
-                yield cell, record
+                yield cell, record, study.runs[number]
 
 
 def _alike(flips: Sequence[BoundaryRecord], groups: int) -> list[list[int]]:
@@ -91,7 +91,7 @@ def _look(image: np.ndarray) -> Floats:
     return np.asarray(thumbnail, dtype=np.float64).ravel() / 255
 
 
-def _pair(cell: Cell, record: BoundaryRecord, flags: Sequence[str], alike: int, of: int) -> Pair:
+def _pair(cell: Cell, record: BoundaryRecord, run: Run, flags: Sequence[str], alike: int, of: int) -> Pair:
     assert record.predicted is not None
     file = io.BytesIO()
     Image.fromarray(strips.strip(record)).save(file, format="PNG", optimize=True)
@@ -115,4 +115,6 @@ def _pair(cell: Cell, record: BoundaryRecord, flags: Sequence[str], alike: int, 
         p_severe=record.confidence(record.severe_probabilities),
         alike=alike,
         of=of,
+        run=short(run.path) if run.path.is_absolute() else str(run.path),  # names no machine
+        command=run.command,
     )

@@ -1,15 +1,16 @@
 """One html page that holds everything, and opens without a network."""
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from latreg.report import digest, figures, text
-from latreg.report.results import CHOSEN, Results
-from latreg.report.rows import Pair
+from latreg.report import digest, figures, pairs, table, text
+from latreg.report.results import Results
 from latreg.runs.files import replacing
 
 CAPTIONS = {
@@ -37,49 +38,6 @@ CAPTIONS = {
         "From which class to which",
         "Flips by class of the source and answer of the SUT, summed over truncations; valid faults in brackets.",
     ),
-}
-FLIPS: tuple[tuple[str, str, str], ...] = (  # heading, column, how it is shown
-    ("sources", "sources", "number"),
-    ("accepted", "accepted_rate", "percent"),
-    ("flipped, per source", "flipped_rate", "rate"),
-)
-GATES = {  # heading and how it is shown
-    "screened": ("similar", "percent"),
-    "label_kept": ("label kept", "rate"),
-    "held_out": ("held-out judge keeps", "rate"),
-}  # others by their names, in percent
-FAULTS: tuple[tuple[str, str, str], ...] = (
-    ("valid faults", "valid_faults", "number"),
-    ("valid, per source", "valid_rate", "rate"),
-    ("sources per valid fault", "sources_per_valid_fault", "value"),
-    ("queries per valid fault", "queries_per_valid_fault", "value"),
-    ("held-out judge keeps, of valid", "held_out_rate_of_valid", "rate"),
-    ("robust faults", "robust_faults", "number"),
-    ("robust, per source", "robust_rate", "rate"),
-    ("sources per robust fault", "sources_per_robust_fault", "value"),
-    ("queries per robust fault", "queries_per_robust_fault", "value"),
-    ("held-out judge keeps, of robust", "held_out_rate_of_robust", "rate"),
-    ("stability of valid faults, median", "stability_median", "value"),
-    ("severe margin, median", "severe_margin_median", "value"),
-    ("boundary margin, median", "margin_median", "value"),
-    ("bracket, median", "bracket_median", "value"),
-    ("SSIM, median", "ssim_median", "value"),
-    ("class pairs", "class_pairs", "number"),
-)
-MEASURED: tuple[tuple[str, str, str], ...] = (  # the same for what comes from metrics.json, where it was measured
-    ("judge distance", "judge_distance", "value"),
-    ("LPIPS", "lpips", "value"),
-    ("pixel distance", "diversity", "number"),
-    ("cells reached", "cells_reached", "reached"),
-    ("groups", "groups", "number"),
-)
-WITH_OTHERS = ("rate", "value", "reached")  # what reads other columns of the row too
-
-STRATUM_TITLES = {
-    "all": "All drawn sources",
-    "confident": "Drawn sources of which the classifier is confident",
-    "uncertain": "Drawn sources of which the classifier is uncertain",
-    CHOSEN: "Sources chosen because the classifier is uncertain of them without truncation",
 }
 
 
@@ -110,7 +68,7 @@ def write_page(results: Results, pictures: Mapping[str, bytes], path: Path) -> N
 
 
 def page(results: Results, pictures: Mapping[str, bytes]) -> str:
-    """The page as html, with all pictures inside."""
+    """The page as html, with style, script and all pictures inside."""
     environment = Environment(
         loader=PackageLoader("latreg.report", "."),
         autoescape=True,
@@ -118,69 +76,41 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(text=text, digest=digest, strata=STRATUM_TITLES, with_others=WITH_OTHERS)
+    environment.globals.update(text=text, digest=digest, pairs=pairs, strata=table.STRATA, either=table.EITHER)
     return environment.get_template("page.html.jinja").render(
+        style=_beside("page.css"),
+        script=_beside("page.js"),
         study=results.study,
         claims=results.claims,
         tests=len(results.comparisons),
         best=digest.best(results),
-        datasets=[_dataset(results, pictures, name) for name in results.study["datasets"]],
-        columns=(*_repetitions(results), *FLIPS, *_gates(results), *_known(results, FAULTS), *_measured(results)),
+        columns=table.columns(results),
+        searches=table.searches(results),
+        gallery=results.gallery,
+        opened=_opened(results),
+        figures={name: _figures(pictures, name) for name in results.study["datasets"]},
     )
 
 
-def _dataset(results: Results, pictures: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    """Everything about one data set."""
-    gallery = _groups([pair for pair in results.gallery if pair.cell.dataset == name])
-    shown = [(kind, f"{kind}_{name}") for kind in CAPTIONS if f"{kind}_{name}" in pictures]
-    return {
-        "name": name,
-        "of": results.study["datasets"][name],
-        "cells": [row for row in results.cells if row.cell.dataset == name],
-        "figures": [
-            {"title": CAPTIONS[kind][0], "caption": CAPTIONS[kind][1], "uri": data_uri(pictures[file])}
-            for kind, file in shown
-        ],
-        "gallery": gallery,
-        "opened": max(gallery, key=lambda group: sum(pair.valid_fault for pair in gallery[group]), default=None),
-    }
+def _beside(name: str) -> Markup:
+    """A file beside the template, to stand in the page as it is."""
+    return Markup(files("latreg.report").joinpath(name).read_text(encoding="utf-8"))
 
 
-def _groups(gallery: list[Pair]) -> dict[str, list[Pair]]:
-    groups: dict[str, list[Pair]] = {}
-    for pair in gallery:
-        groups.setdefault(f"{pair.cell.strategy}, {pair.cell.center} center", []).append(pair)
-    return groups
+def _figures(pictures: Mapping[str, bytes], dataset: str) -> list[dict[str, str]]:
+    """The figures of a data set, with what stands below them."""
+    shown = [(kind, f"{kind}_{dataset}") for kind in CAPTIONS if f"{kind}_{dataset}" in pictures]
+    return [
+        {"title": CAPTIONS[kind][0], "caption": CAPTIONS[kind][1], "png": base64.b64encode(pictures[file]).decode()}
+        for kind, file in shown
+    ]
 
 
-def _repetitions(results: Results) -> tuple[tuple[str, str, str], ...]:
-    """Their number, where some cell pools several; older results do not tell it."""
-    pooled = any((row.numbers.get("repetitions") or 1) > 1 for row in results.cells)
-    return (("repetitions", "repetitions", "number"),) if pooled else ()
-
-
-def _gates(results: Results) -> Iterator[tuple[str, str, str]]:
-    """How many of the flips pass each gate."""
-    for gate in results.gates:
-        name, kind = GATES.get(gate, (gate.replace("_", " "), "percent"))
-        yield f"{name}, of flips", f"{gate}_share", kind
-
-
-def _known(results: Results, columns: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
-    """Those columns that the results have; older ones do not tell which faults are robust."""
-    yield from (column for column in columns if all(column[1] in row.numbers for row in results.cells))
-
-
-def _measured(results: Results) -> tuple[tuple[str, str, str], ...]:
-    """The numbers that come from metrics.json: diversity, and then the others under their own names."""
-    names = list(results.cells[0].numbers) if results.cells else []
-    behind = names[names.index("class_pairs") + 1 :] if names else []
-    known = {name for name in behind if any(row.numbers[name] is not None for row in results.cells)}
-    parts = {f"{name}{end}" for _, name, _ in MEASURED for end in ("", "_low", "_high")} | {"cells"}
-    others = [(name.replace("_", " "), name, "number") for name in behind if name in known - parts]
-    return (*(column for column in MEASURED if column[1] in known), *others)
-
-
-def data_uri(png: bytes) -> str:
-    """A picture that needs no file."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _opened(results: Results) -> str:
+    """The strategy whose pairs are shown first: the one that found most valid faults."""
+    valid: Counter[str] = Counter()
+    for row in results.cells:
+        if row.stratum == "all":
+            valid[row.cell.strategy] += row.numbers["valid_faults"]
+    shown = dict.fromkeys(pair.cell.strategy for pair in results.gallery)
+    return max(shown, key=lambda strategy: valid[strategy], default="")

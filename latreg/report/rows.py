@@ -187,6 +187,8 @@ class Pair:
     of: int  # .. of so many
     robust_fault: bool | None = None  # None = not measured, as in older results
     p_severe: float | None = None
+    run: str = ""  # folder of its run; "" in older results
+    command: str = ""  # that started the run
 
     def raw(self) -> Raw:
         """As columns."""

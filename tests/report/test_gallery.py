@@ -1,10 +1,11 @@
 """Which pairs are shown: one of each group that looks alike."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from latreg.report import gallery
+from latreg.report import gallery, pairs
 from tests.helpers.studies import make_run, noise, read, sources, with_faults
 
 
@@ -69,6 +70,17 @@ def test_images_of_several_sizes_and_colours_are_compared(tmp_path):
 def test_the_thumbnail_of_an_image_has_its_mean():
     image = noise(0, 1)[0]
     assert np.allclose(gallery._look(image.repeat(4, 1).repeat(4, 2)).mean(), image.mean() / 255, atol=0.01)
+
+
+def test_a_pair_names_its_run_and_the_commands_that_show_it_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_run(Path("my runs/a"), with_faults(9, 3), command="python -m latreg.run +experiment=mnist_mixing")
+    pair = shown(Path("my runs"))[0]
+    place = f"--label {pair.label} --z-seed {pair.z_seed}"
+    assert pairs.replay(pair) == f"python -m latreg.replay 'my runs/a' {place}"
+    assert pairs.search(pair).startswith("python -m latreg.run +experiment=mnist_mixing 'search.classes=[")
+    older = replace(pair, run="", command="")
+    assert (pairs.replay(older), pairs.search(older)) == (f"python -m latreg.replay RUN_DIR {place}", "")
 
 
 def test_nothing_flipped_nothing_shown(tmp_path):
