@@ -7,6 +7,7 @@ const SURE = [["j", "guessed", 1], ["k", "fairly sure", 2], ["l", "sure", 3]];
 const NONE = null;
 const LETTERS = "abcdefghimoqrstvwxyz"; // of classes beyond the ten digits; the others have a meaning
 
+const picture = Object.assign(new Image(320, 320), { id: "picture", alt: "The picture to name" });
 let study = null; // class_names, order, answered
 let annotator = "";
 let shown = null; // id of the picture
@@ -70,7 +71,7 @@ function show(id) {
   element("plausible").checked = true;
   for (const one of element("classes").children) one.setAttribute("aria-pressed", "false");
   for (const one of element("sure").children) one.disabled = true;
-  element("picture").src = `images/${encodeURIComponent(id)}`;
+  picture.src = `images/${encodeURIComponent(id)}`;
 }
 
 function goOn() {
@@ -112,6 +113,7 @@ function setUp() {
   const none = button("none of them", "n", () => choose(NONE));
   none.dataset.number = String(NONE);
   element("classes").replaceChildren(...classes, none);
+  element("frame").replaceChildren(picture);
   element("sure").replaceChildren(...SURE.map(([key, text, sure]) => button(text, key, () => save(sure))));
 }
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from importlib.resources import files
 
 import pytest
 import uvicorn
@@ -11,6 +12,7 @@ from latreg.annotation.answers import Answer, read_all
 from latreg.annotation.server import HOST, make_app
 from latreg.annotation.study import read_study
 from tests.helpers.browser import CHROMIUM, browser
+from tests.helpers.pages import MISSING, REASON, findings, invalid
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 SHOWN = "!document.getElementById('work').hidden && document.getElementById('picture').naturalWidth === 32"
@@ -89,3 +91,14 @@ def test_the_page_fits(tmp_path, folder, url, width):
         small = "[...document.querySelectorAll('#work button')].filter((one) => one.offsetHeight < 44).length"
         assert tab.value(small) == 0, "each is as large as a finger"
         tab.screenshot(tmp_path / f"{width}.png")
+
+
+@pytest.mark.skipif(MISSING, reason=REASON)
+def test_axe_finds_nothing_and_html_is_valid(tmp_path, url):
+    assert invalid(files("latreg.annotation").joinpath("page.html")) == []
+    with browser(tmp_path / "profile") as new_tab:
+        tab = new_tab()
+        tab.open(url)
+        assert findings(tab) == [], "at the beginning"
+        begin(tab, url)
+        assert findings(tab) == [], "with a picture"
