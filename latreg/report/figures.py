@@ -12,8 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from PIL import Image
 
+from latreg.report import text
 from latreg.report.digest import fault_kind
+from latreg.report.marks import Chart, say
 from latreg.report.results import Results
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Numbers
 from latreg.runs.cell import Cell
@@ -40,9 +43,9 @@ ALL_GATES = "#000000"
 GATE_NAMES = {"screened": "similar to the source", "all_gates": "all of them"}  # others are called as they are
 
 
-def draw(results: Results) -> dict[str, Figure]:
+def draw(results: Results) -> dict[str, Chart]:
     """All figures by name; one that has nothing to show is left out."""
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Chart] = {}
     with rc_context(STYLE):
         for dataset in results.study["datasets"]:
             for name, make in FIGURES.items():
@@ -52,11 +55,19 @@ def draw(results: Results) -> dict[str, Figure]:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """A figure as the bytes of a png or pdf file, without a date."""
+    """A figure as the bytes of a png or pdf file, without a date; a png has 256 colours, which it hardly exceeds."""
     file = io.BytesIO()
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
     with rc_context(STYLE):
         figure.savefig(file, format=kind, dpi=160, metadata=metadata[kind])
+    return _with_palette(file) if kind == "png" else file.getvalue()
+
+
+def _with_palette(png: io.BytesIO) -> bytes:
+    """A third of the size."""
+    file = io.BytesIO()
+    picture = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    picture.save(file, format="PNG", optimize=True)
     return file.getvalue()
 
 
@@ -117,8 +128,8 @@ class _Truncations:
         axes.set_xlabel("psi (1 = no truncation)" + (" | adaptive" if self.adaptive else ""))
 
 
-def _panels(rows: int, columns: int, title: str, height: float = 2.7) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(7.2, height * rows + 0.5), layout="constrained")
+def _panels(rows: int, columns: int, title: str, height: float = 2.7) -> tuple[Chart, np.ndarray]:
+    figure = Chart(figsize=(7.2, height * rows + 0.5), layout="constrained")
     figure.suptitle(title, fontsize=10, fontweight="bold")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
@@ -127,6 +138,7 @@ def _series(
     axes: Axes, table: Sequence[CellRow], places: _Truncations, name: str, looks: tuple[str, str], shift: float
 ) -> None:
     """Points with intervals; those over psi are joined by a line."""
+    shown = text.rate if name.endswith("_rate") else text.value
     colour, marker = looks
     known = [row for row in table if row.numbers[name] is not None]
     for joined in (True, False):
@@ -139,6 +151,8 @@ def _series(
             *(x, y), np.maximum(np.array(bounds).reshape(-1, 2).T, 0), color=colour, marker=marker, markersize=4,
             linestyle="-" if joined else "none", linewidth=1.2, elinewidth=0.8, capsize=2,
         )  # fmt: skip
+        for row, left, up in zip(part, x, y, strict=True):
+            say(axes, left, up, f"{row.cell.name}: {shown(row.numbers, name)}")
 
 
 def _lengths(numbers: Numbers, name: str) -> tuple[float, float]:
@@ -170,7 +184,7 @@ def _key(figure: Figure, strategies: Sequence[str], more: Iterable[Line2D | Patc
     figure.legend(handles=[*handles, *more], loc="outside lower center", ncols=6)
 
 
-def _yield(results: Results, dataset: str) -> Figure | None:
+def _yield(results: Results, dataset: str) -> Chart | None:
     """Flips and faults per source against psi, for both centers."""
     table = _cells(results, dataset)
     if not table:
@@ -203,7 +217,7 @@ def _share_y(panels: Iterable[Axes], percent: bool = True) -> None:
             one.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1))
 
 
-def _cost(results: Results, dataset: str) -> Figure | None:
+def _cost(results: Results, dataset: str) -> Chart | None:
     """Sources and queries per fault."""
     table = _cells(results, dataset)
     kind = fault_kind(table)
@@ -232,7 +246,7 @@ def _cost(results: Results, dataset: str) -> Figure | None:
     return figure
 
 
-def _budget(results: Results, dataset: str) -> Figure | None:
+def _budget(results: Results, dataset: str) -> Chart | None:
     """Faults against queries, without truncation and with that which found most."""
     table = _of(results.budget, dataset)
     kind = fault_kind(_cells(results, dataset))
@@ -250,6 +264,8 @@ def _budget(results: Results, dataset: str) -> Figure | None:
                 x, y = [row.queries for row in curve], [row.faults(kind) for row in curve]
                 axes.plot(x, y, style, color=colour, linewidth=1.3)
                 axes.plot(x[-1:], y[-1:], marker, color=colour, markersize=5)
+                for row, left, up in zip(curve, x, y, strict=True):
+                    say(axes, left, up, f"{row.cell.name}: {up:,} faults after {left:,} queries")
                 if style == "--":
                     name = curve[0].cell.truncation_name
                     axes.annotate(name, (x[-1], y[-1]), xytext=(4, -3), textcoords="offset points", fontsize=7)
@@ -280,7 +296,7 @@ def _curves(table: Sequence[BudgetRow], kind: str) -> list[list[BudgetRow]]:
     return plain + more
 
 
-def _validity(results: Results, dataset: str) -> Figure | None:
+def _validity(results: Results, dataset: str) -> Chart | None:
     """Flips of each cell, and how many of them pass each gate."""
     table = _cells(results, dataset)
     if not any(row.numbers["flipped"] for row in table):
@@ -294,7 +310,7 @@ def _validity(results: Results, dataset: str) -> Figure | None:
         for column, center in enumerate(CENTERS):
             axes = panels[row, column]
             for found in _panel(table, center, strategy):
-                _bars(axes, found.numbers, places.place(found.cell), colours)
+                _bars(axes, found, places.place(found.cell), colours)
             _say_if_empty(axes, _panel(table, center, strategy))
             axes.set_title(f"{strategy}, {center} center")
             places.label(axes)
@@ -302,21 +318,32 @@ def _validity(results: Results, dataset: str) -> Figure | None:
         _share_y(panels[row])
     handles = [
         Patch(color="#D0D0D0", label="flips"),
-        *(Patch(color=colours[gate], label=GATE_NAMES.get(gate, gate.replace("_", " "))) for gate in colours),
+        *(Patch(color=colours[gate], label=_gate_name(gate)) for gate in colours),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=5)
     return figure
 
 
-def _bars(axes: Axes, numbers: Numbers, place: float, colours: Mapping[str, str]) -> None:
+def _bars(axes: Axes, row: CellRow, place: float, colours: Mapping[str, str]) -> None:
+    numbers = row.numbers
     axes.bar(place, numbers["flipped"] / numbers["sources"], 0.86, color="#D0D0D0")
     width = 0.76 / len(colours)
     for number, (gate, colour) in enumerate(colours.items()):
-        height = (numbers[gate] or 0) / numbers["sources"]
-        axes.bar(place - 0.38 + (number + 0.5) * width, height, width * 0.9, color=colour)
+        left, height = place - 0.38 + (number + 0.5) * width, (numbers[gate] or 0) / numbers["sources"]
+        axes.bar(left, height, width * 0.9, color=colour)
+        say(axes, left, height, f"{row.cell.name}: {_of_flips(row, gate)}")
 
 
-def _classes(results: Results, dataset: str) -> Figure | None:
+def _of_flips(row: CellRow, gate: str) -> str:
+    passed = "not measured" if row.numbers[gate] is None else f"{row.numbers[gate]:,}"
+    return f"{_gate_name(gate)}: {passed} of {row.numbers['flipped']:,} flips"
+
+
+def _gate_name(gate: str) -> str:
+    return GATE_NAMES.get(gate, gate.replace("_", " "))
+
+
+def _classes(results: Results, dataset: str) -> Chart | None:
     """From which class to which: flips over all truncations, for both centers."""
     table = _of(results.classes, dataset)
     strategies = [name for name in _series_of(table) if name != "sampling"] or _series_of(table)
@@ -340,8 +367,9 @@ def _matrix(axes: Axes, table: Sequence[ClassRow], names: Sequence[str]) -> None
     for label, predicted in np.argwhere(flips):
         count, good = flips[label, predicted], valid[label, predicted]
         colour = "white" if np.sqrt(count) > 0.6 * np.sqrt(flips.max()) else "black"
-        text = f"{count}\n({good})" if good else str(count)
-        axes.text(predicted, label, text, ha="center", va="center", fontsize=6, color=colour)
+        shown = f"{count}\n({good})" if good else str(count)
+        axes.text(predicted, label, shown, ha="center", va="center", fontsize=6, color=colour)
+        say(axes, predicted, label, f"{names[label]} → {names[predicted]}: {count} flips, {good} valid")
     axes.set_xticks(range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set_xlabel("answer of the SUT")
@@ -349,7 +377,7 @@ def _matrix(axes: Axes, table: Sequence[ClassRow], names: Sequence[str]) -> None
     axes.grid(visible=False)
 
 
-FIGURES: dict[str, Callable[[Results, str], Figure | None]] = {
+FIGURES: dict[str, Callable[[Results, str], Chart | None]] = {
     "yield": _yield,
     "cost": _cost,
     "budget": _budget,

@@ -206,6 +206,43 @@ function addPairs() {
   if (location.hash) showPair();
 }
 
+// ---- charts: what their marks say, by the pointer or the arrow keys
+
+const REACH = 3; // percent of the width
+
+function addMarks(chart) {
+  const marks = JSON.parse(chart.dataset.marks);
+  if (!marks.length) return;
+  const dot = make("i", { hidden: "" });
+  const said = make("output", {}, "Point at a mark, or go through them with the arrow keys, to read its number.");
+  const region = chart.closest(".scroll");
+  chart.append(dot);
+  region.after(said);
+  let at = -1;
+  function show(next) {
+    at = next;
+    const [left, top, text] = marks[at];
+    Object.assign(dot.style, { left: `${left}%`, top: `${top}%` });
+    dot.hidden = false;
+    said.value = text;
+  }
+  chart.addEventListener("pointermove", (event) => {
+    const box = chart.getBoundingClientRect();
+    const away = ([left, top]) => Math.hypot((left / 100) * box.width + box.x - event.clientX,
+      (top / 100) * box.height + box.y - event.clientY);
+    const nearest = marks.reduce((best, mark, i) => (away(mark) < away(marks[best]) ? i : best), 0);
+    if (away(marks[nearest]) < (REACH / 100) * box.width && nearest !== at) show(nearest);
+  });
+  region.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    show((at + step + marks.length) % marks.length);
+    dot.scrollIntoView({ block: "nearest", inline: "center" });
+  });
+}
+
+document.querySelectorAll(".chart").forEach(addMarks);
 document.querySelectorAll("[data-filters]").forEach(addFilters);
 document.querySelectorAll("table").forEach(addTools);
 addPairs();

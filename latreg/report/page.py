@@ -2,14 +2,16 @@
 
 import base64
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from latreg.report import digest, figures, pairs, table, text
+from latreg.report.marks import Mark
 from latreg.report.results import Results
 from latreg.runs.files import replacing
 
@@ -41,23 +43,30 @@ CAPTIONS = {
 }
 
 
-def write_figures(results: Results, folder: Path) -> dict[str, bytes]:
-    """Write each figure as PDF and PNG; returns the PNG files by name.
+class Picture(NamedTuple):
+    """A figure as a PNG file, and what its marks say."""
+
+    png: bytes
+    marks: Sequence[Mark] = ()
+
+
+def write_figures(results: Results, folder: Path) -> dict[str, Picture]:
+    """Write each figure as PDF and PNG; returns them by name.
 
     Raises:
         LatregError: the folder cannot be written.
     """
-    pictures: dict[str, bytes] = {}
+    pictures: dict[str, Picture] = {}
     for name, figure in figures.draw(results).items():
         for kind in ("pdf", "png"):
             content = figures.render(figure, kind)
             with replacing(folder / f"{name}.{kind}") as file:
                 file.write(content)
-        pictures[name] = content
+        pictures[name] = Picture(content, figure.marks())
     return pictures
 
 
-def write_page(results: Results, pictures: Mapping[str, bytes], path: Path) -> None:
+def write_page(results: Results, pictures: Mapping[str, Picture], path: Path) -> None:
     """Write the page.
 
     Raises:
@@ -67,7 +76,7 @@ def write_page(results: Results, pictures: Mapping[str, bytes], path: Path) -> N
         file.write(page(results, pictures).encode())
 
 
-def page(results: Results, pictures: Mapping[str, bytes]) -> str:
+def page(results: Results, pictures: Mapping[str, Picture]) -> str:
     """The page as html, with style, script and all pictures inside."""
     environment = Environment(
         loader=PackageLoader("latreg.report", "."),
@@ -97,12 +106,17 @@ def _beside(name: str) -> Markup:
     return Markup(files("latreg.report").joinpath(name).read_text(encoding="utf-8"))
 
 
-def _figures(pictures: Mapping[str, bytes], dataset: str) -> list[dict[str, str]]:
+def _figures(pictures: Mapping[str, Picture], dataset: str) -> list[dict[str, Any]]:
     """The figures of a data set, with what stands below them."""
-    shown = [(kind, f"{kind}_{dataset}") for kind in CAPTIONS if f"{kind}_{dataset}" in pictures]
+    shown = [(kind, pictures[f"{kind}_{dataset}"]) for kind in CAPTIONS if f"{kind}_{dataset}" in pictures]
     return [
-        {"title": CAPTIONS[kind][0], "caption": CAPTIONS[kind][1], "png": base64.b64encode(pictures[file]).decode()}
-        for kind, file in shown
+        {
+            "title": CAPTIONS[kind][0],
+            "caption": CAPTIONS[kind][1],
+            "png": base64.b64encode(picture.png).decode(),
+            "marks": picture.marks,
+        }
+        for kind, picture in shown
     ]
 
 

@@ -107,5 +107,5 @@ def search(pair: Pair) -> str:
         return ""
     return (
         f"{pair.command} 'search.classes=[{pair.label}]' search.first_z_seed={pair.z_seed} search.z_seed_stride=0 "
-        "search.sources_per_class=1 search.uncertain_per_class=0"
+        "search.shard=null search.sources_per_class=1 search.uncertain_per_class=0"
     )

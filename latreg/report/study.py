@@ -5,13 +5,14 @@ from pathlib import Path
 
 from latreg.errors import LatregError
 from latreg.report import digest, text
+from latreg.report.page import Picture
 from latreg.report.results import Results
 from latreg.runs.files import replacing
 
 BEGIN, END = "<!-- results: begin, written by `make figures` -->", "<!-- results: end -->"
 
 
-def update(path: Path, results: Results, pictures: Mapping[str, bytes]) -> None:
+def update(path: Path, results: Results, pictures: Mapping[str, Picture]) -> None:
     """Replace the marked part of a Markdown file, and put the pictures that it shows into `figures` beside it.
 
     Raises:
@@ -27,7 +28,7 @@ def update(path: Path, results: Results, pictures: Mapping[str, bytes]) -> None:
     for name in _shown(results):
         if name in pictures:
             with replacing(path.parent / "figures" / f"{name}.png") as file:
-                file.write(pictures[name])
+                file.write(pictures[name].png)
 
 
 def section(results: Results) -> str:

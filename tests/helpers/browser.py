@@ -40,8 +40,8 @@ class Tab:
             time.sleep(0.02)
 
     def press(self, key):
-        text = {"Enter": "\r", "Tab": ""}.get(key, key)
-        code = {"Enter": 13, "Tab": 9}.get(key, ord(key[0].upper()))
+        text = {"Enter": "\r", "Tab": "", "ArrowRight": ""}.get(key, key)
+        code = {"Enter": 13, "Tab": 9, "ArrowRight": 39}.get(key, ord(key[0].upper()))
         of = {"key": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **of)
         self.call("Input.dispatchKeyEvent", type="keyUp", **of)

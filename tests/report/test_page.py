@@ -1,9 +1,12 @@
 """The page in a real browser: filters, sorting, columns, csv, a pair alone, and what axe and html-validate say."""
 
+import numpy as np
 import pytest
 
 from latreg.report import page, results
 from latreg.report.gather import gather
+from latreg.report.marks import Mark
+from latreg.runs.records import encode_png
 from tests.helpers.browser import browser
 from tests.helpers.pages import MISSING, REASON, findings, invalid
 from tests.helpers.studies import make_run, with_faults
@@ -22,7 +25,10 @@ def path(tmp_path_factory):
             make_run(folder / "runs" / f"{strategy}-{truncation}", records, strategy, truncation)
     found = gather([folder / "runs"])
     results.write(found, folder / "results")
-    page.write_page(results.read(folder / "results"), {}, folder / "index.html")
+    chart = page.Picture(
+        encode_png(np.zeros((1, 30, 60), np.uint8)), [Mark(10, 20, "one: 5 %"), Mark(90, 80, "two: 7 %")]
+    )
+    page.write_page(results.read(folder / "results"), {"yield_mnist": chart}, folder / "index.html")
     return folder / "index.html"
 
 
@@ -106,6 +112,21 @@ def test_a_pair_has_a_link_and_neighbours(opened, path):
     opened.wait(f"location.hash === '#{ids[1]}' && {shown}.includes('2 of')")
     opened.value("document.querySelector('dialog').close()")
     opened.wait("location.hash === '#pairs'")
+
+
+def test_a_chart_is_read_out_by_keys_and_by_the_pointer(opened):
+    said = "document.querySelector('figure output').value"
+    assert "arrow keys" in opened.value(said)
+    opened.value("document.querySelector('figure .scroll').focus()")
+    opened.press("ArrowRight")
+    assert opened.value(said) == "one: 5 %"
+    opened.value("""{
+        const chart = document.querySelector(".chart");
+        const box = chart.getBoundingClientRect();
+        const at = { clientX: box.x + 0.91 * box.width, clientY: box.y + 0.8 * box.height };
+        chart.dispatchEvent(new PointerEvent("pointermove", at));
+    }""")
+    assert opened.value(said) == "two: 7 %"
 
 
 def test_columns_are_chosen(opened):

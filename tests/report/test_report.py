@@ -239,7 +239,7 @@ class TestStudyText:
     def test_only_the_part_between_the_markers_changes(self, found, tmp_path):
         text = tmp_path / "study.md"
         text.write_text(f"before\n{study.BEGIN}\nold\n{study.END}\nafter\n")
-        study.update(text, found, {"yield_mnist": b"png"})
+        study.update(text, found, {"yield_mnist": page.Picture(b"png")})
         once = text.read_text()
         assert once.startswith(f"before\n{study.BEGIN}\n")
         assert once.endswith(f"{study.END}\nafter\n")
