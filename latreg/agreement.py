@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +20,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.agreement", description=__doc__)
     parser.add_argument("study", type=Path, help="folder that latreg.annotate made")
+    parser.add_argument(
+        "--wandb",
+        action="store_true",
+        help="log them to W&B too, as its variables say (WANDB_PROJECT ..); else offline",
+    )
     options = parser.parse_args(arguments)
     try:
-        found = agreement(read_study(options.study), read_all(options.study))
+        study = read_study(options.study)
+        found = agreement(study, read_all(options.study))
         with replacing(options.study / "agreement.json") as file:
             file.write(json.dumps(found, indent=2).encode())
+        if options.wandb:
+            _log(options.study, study.dataset, found)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2
     print(as_text(found))
     return 0
+
+
+def _log(folder: Path, dataset: str, found: dict[str, Any]) -> None:
+    from latreg.composing import composed
+    from latreg.config import typed
+    from latreg.tracking import log_people
+
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("latreg").setLevel(logging.INFO)  # says where it went
+    log_people(typed(composed(["name=people"])).tracking, folder, dataset, found)
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -51,8 +70,8 @@ def as_text(found: dict[str, Any]) -> str:
     alpha, judge, sut = found["krippendorff_alpha"], found["judge"], found["sut"]
     lines = [
         f"Krippendorff's alpha: {_number(alpha['class'])} about the class, {_number(alpha['valid'])} about validity.",
-        f"Of {judge['flips']} flips, the judge's precision is {_percent(judge['precision'])} and its recall "
-        f"{_percent(judge['recall'])}, with people as the truth.",
+        f"Of {judge['flips']} flips, the judge's precision is {_percent(judge, 'precision')} and its recall "
+        f"{_percent(judge, 'recall')}, with people as the truth.",
         f"Of {sut['answers']} answers to faults, {sut['class']} give the class, {sut['sut']} the answer of the SUT, "
         f"{sut['none']} none.",
     ]
@@ -60,8 +79,11 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n\n".join([*tables, "\n".join(lines)])
 
 
-def _percent(share: float | None) -> str:
-    return "not measured" if share is None else percent(share)
+def _percent(of: dict[str, Any], name: str) -> str:
+    if of[name] is None:
+        return "not measured"
+    low, high = map(percent, of[f"{name}_ci95"])
+    return f"{percent(of[name])} ({low.removesuffix(' %')} to {high})"
 
 
 def _number(value: float | None) -> str:

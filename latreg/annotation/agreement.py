@@ -26,8 +26,8 @@ def agreement(study: Study, answers: Given) -> dict[str, Any]:
         `annotators`: of each, pictures, real ones and how many of these were named right, and all found plausible;
         `cells`: of each cell the faults that people saw, those that they find valid, and the share with its 95 %
         interval; `pairs`: Cohen's kappa of each two annotators about class and validity; `krippendorff_alpha` of all
-        about both; `judge`: flips, its precision and recall; `sut`: how many answers to faults give the class, the
-        SUT's answer, or none. None where there is nothing to measure.
+        about both; `judge`: flips, its precision and recall with intervals; `sut`: how many answers to faults give the
+        class, the SUT's answer, or none. None where there is nothing to measure.
     """
     items = {item.id: item for item in study.items}
     seen = {name: {id: one for id, one in given.items() if id in items} for name, given in answers.items()}
@@ -104,10 +104,13 @@ def _judge(items: Mapping[str, Item], verdicts: Mapping[str, bool]) -> dict[str,
     flips = [(items[id].kind == FAULT, valid) for id, valid in verdicts.items() if items[id].kind in (FAULT, LOST)]
     counts = Counter(flips)
     both = counts[True, True]
+    passed, good = both + counts[True, False], both + counts[False, True]
     return {
         "flips": len(flips),
-        "precision": _share(both, both + counts[True, False]),
-        "recall": _share(both, both + counts[False, True]),
+        "precision": _share(both, passed),
+        "precision_ci95": wilson(both, passed),
+        "recall": _share(both, good),
+        "recall_ci95": wilson(both, good),
     }
 
 

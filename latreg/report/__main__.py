@@ -2,11 +2,13 @@
 
 python -m latreg.report RUN_DIRS .. -o DIR           read runs; write DIR/results, DIR/figures and DIR/index.html
 python -m latreg.report --results DIR -o DIR         draw figures and page from the results alone
+.. --people STUDY ..                                 and add what people said of faults (latreg.annotate)
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from latreg.errors import LatregError
@@ -21,11 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the report")
     parser.add_argument("--results", type=Path, help="folder of the results: written if runs are given, else read")
     parser.add_argument("--study", type=Path, help="a Markdown file; its marked part is replaced by the results")
+    parser.add_argument("--people", type=Path, nargs="+", default=[], help="folders of latreg.annotate with answers")
     options = parser.parse_args(arguments)
     if not (options.run_dirs or options.results):
         parser.error("expected folders of runs, or --results with the folder of results")
     try:
-        report(options.run_dirs, options.results or options.output / "results", options.output, options.study)
+        results_dir = options.results or options.output / "results"
+        report(options.run_dirs, results_dir, options.output, options.study, options.people)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2
@@ -37,8 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def report(run_dirs: Sequence[Path], results_dir: Path, output: Path, study: Path | None = None) -> None:
+def report(
+    run_dirs: Sequence[Path], results_dir: Path, output: Path, study: Path | None = None, people: Sequence[Path] = ()
+) -> None:
     """Write results (where runs are given), figures and page, and the part of a study's text that holds its numbers.
+
+    What people said is added to the results, where they are given.
 
     Raises:
         LatregError: there is nothing to report, it cannot be read, or the output cannot be written.
@@ -51,6 +59,11 @@ def report(run_dirs: Sequence[Path], results_dir: Path, output: Path, study: Pat
 
         results.write(gather(run_dirs), results_dir)
     read = results.read(results_dir)
+    if people:
+        from latreg.report.people import read_people
+
+        read = replace(read, people=read_people(people))
+        results.write(read, results_dir, ["people"])
     try:
         for note in read.study["notes"]:
             print(note, file=sys.stderr)

@@ -139,7 +139,7 @@ function save(name, text) {
 function addTools(table) {
   const region = table.closest(".scroll");
   const own = region.previousElementSibling;
-  const tools = own?.matches(".tools") ? own : make("div", { class: "tools" });
+  const tools = own?.matches("[role=group]") ? own : make("div", { class: "tools" });
   const download = button("csv", () => save(`${table.dataset.name}.csv`, csv(table)));
   download.setAttribute("aria-label", `csv of the table ${region.getAttribute("aria-label")}`);
   tools.append(download);

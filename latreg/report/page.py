@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from markupsafe import Markup
 from latreg.report import digest, figures, pairs, table, text
 from latreg.report.marks import Mark
 from latreg.report.results import Results
+from latreg.report.rows import Numbers, Raw
 from latreg.runs.files import replacing
 
 CAPTIONS = {
@@ -91,6 +92,8 @@ def page(results: Results, pictures: Mapping[str, Picture]) -> str:
         script=_beside("page.js"),
         study=results.study,
         claims=results.claims,
+        people=results.people,
+        seen=list(_seen(results)),
         tests=len(results.comparisons),
         best=digest.best(results),
         columns=table.columns(results),
@@ -104,6 +107,15 @@ def page(results: Results, pictures: Mapping[str, Picture]) -> str:
 def _beside(name: str) -> Markup:
     """A file beside the template, to stand in the page as it is."""
     return Markup(files("latreg.report").joinpath(name).read_text(encoding="utf-8"))
+
+
+def _seen(results: Results) -> Iterator[tuple[str, str, Raw, Numbers]]:
+    """Data set, name, what people said, and the numbers of the runs, of each cell of which people saw faults."""
+    known = {(row.cell.dataset, row.cell.name): row.numbers for row in results.cells if row.stratum == "all"}
+    for people in results.people:
+        for name, said in people.cells.items():
+            if name not in ("all", "robust"):
+                yield people.dataset, name, said, known.get((people.dataset, name), {})
 
 
 def _figures(pictures: Mapping[str, Picture], dataset: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ classes.csv      from which class to which
 comparisons.csv  every test behind the claims
 claims.json      the claims with their verdicts
 gallery.json     some pairs as pictures (PNG as base64)
+people.json      what people said of faults; only where they were asked
 study.json       settings, weights, versions, commands, notes
 """
 
@@ -13,16 +14,16 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from latreg.errors import LatregError
 from latreg.json_files import MAX_JSON, read_json
 from latreg.names import check_name
-from latreg.report.rows import BudgetRow, CellRow, ClaimRow, ClassRow, Comparison, Pair, Raw
-from latreg.runs.files import replacing
+from latreg.report.rows import BudgetRow, CellRow, ClaimRow, ClassRow, Comparison, Pair, People, Raw
+from latreg.runs.files import replacing, writing
 
 VERSION = 1  # of the tables; count up when they change
 CHOSEN = "chosen"  # the sources that were chosen because the SUT is not sure of them; all others were drawn
@@ -45,6 +46,7 @@ class Results:
     comparisons: list[Comparison]
     claims: list[ClaimRow]
     gallery: list[Pair]
+    people: list[People] = field(default_factory=list)
 
     @property
     def gates(self) -> list[str]:
@@ -53,26 +55,32 @@ class Results:
         return names[names.index("flipped") + 1 : names.index("all_gates")]
 
 
-_JSON = ("study", "claims", "gallery")
+_JSON = ("study", "claims", "gallery", "people")
+_OPTIONAL = ("people",)
 _NAMES = [field.name for field in fields(Results)]
-_ROWS: dict[str, type[CellRow | BudgetRow | ClassRow | Comparison | ClaimRow | Pair]] = {
+_ROWS: dict[str, type[CellRow | BudgetRow | ClassRow | Comparison | ClaimRow | Pair | People]] = {
     "cells": CellRow,
     "budget": BudgetRow,
     "classes": ClassRow,
     "comparisons": Comparison,
     "claims": ClaimRow,
     "gallery": Pair,
+    "people": People,
 }
 
 
-def write(results: Results, folder: Path) -> None:
-    """Write all files of a folder, each whole or not at all.
+def write(results: Results, folder: Path, names: Sequence[str] = ()) -> None:
+    """Write all files of a folder, or those of some tables, each whole or not at all.
 
     Raises:
         LatregError: the folder cannot be written.
     """
-    for name in _NAMES:
+    for name in names or _NAMES:
         content = getattr(results, name)
+        if name in _OPTIONAL and not content:
+            with writing(folder):
+                _path(folder, name).unlink(missing_ok=True)
+            continue
         if name in _ROWS:
             content = [row.raw() for row in content]
         text = _to_json(name, content) if name in _JSON else _to_csv(content)
@@ -89,6 +97,8 @@ def read(folder: Path) -> Results:
     tables: dict[str, Any] = {}
     for name in _NAMES:
         path = _path(folder, name)
+        if name in _OPTIONAL and not path.exists():
+            continue
         try:
             table = _from_json(path) if name in _JSON else _from_csv(path)
             tables[name] = [_ROWS[name].read(row) for row in table] if name in _ROWS else table

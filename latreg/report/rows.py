@@ -165,6 +165,30 @@ class ClaimRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class People:
+    """What people said of pictures of a data set: the numbers of `latreg.agreement`, without their names."""
+
+    dataset: str
+    pictures: int
+    answered: int
+    annotators: Sequence[Raw]
+    cells: Mapping[str, Raw]  # by their names; `all` and `robust` are the faults of all of them
+    pairs: Sequence[Raw]
+    krippendorff_alpha: Numbers
+    judge: Numbers
+    sut: Numbers
+
+    def raw(self) -> Raw:
+        """As nested containers."""
+        return {column.name: getattr(self, column.name) for column in fields(self)}
+
+    @classmethod
+    def read(cls, raw: Raw) -> Self:
+        """From nested containers."""
+        return cls(**{column.name: raw[column.name] for column in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """A pair of the gallery. Its cell has no psi of its own in the files: it is that of the source."""
 

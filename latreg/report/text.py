@@ -34,6 +34,14 @@ def value(row: Numbers, name: str) -> str:
     return f"{number(row[name])} ({number(low)} to {number(high) if high is not None else '∞'})"
 
 
+def share(numbers: Numbers, name: str) -> str:
+    """A share with its interval, as `latreg.agreement` has them."""
+    if numbers[name] is None:
+        return DASH
+    low, high = numbers[f"{name}_ci95"]
+    return f"{percent(numbers[name])} ({100 * low:.1f} to {100 * high:.1f})"
+
+
 def kept(row: Numbers, kind: str) -> str:
     """What a judge that has no part in the gates says of valid or robust faults; nothing where there is none."""
     share = row.get(f"held_out_rate_of_{kind}")

@@ -5,6 +5,7 @@ from latreg.agreement import as_text, main
 from latreg.annotation.agreement import agreement
 from latreg.annotation.answers import Answer, Answers
 from latreg.annotation.study import FAULT, LOST, REAL, Item, Study
+from latreg.measures.metrics import wilson
 
 ITEMS = [
     Item("0", FAULT, 1, 2, True, "mixing, psi 0.7, class center"),
@@ -30,7 +31,9 @@ def test_numbers_by_hand():
         "mixing, psi 0.7, class center": (2, 1),
         "random, no truncation, global center": (1, 0),
     }
-    assert found["judge"] == {"flips": 4, "precision": pytest.approx(1 / 3), "recall": 0.5}
+    judge = found["judge"]
+    assert (judge["flips"], judge["precision"], judge["recall"]) == (4, pytest.approx(1 / 3), 0.5)
+    assert judge["recall_ci95"] == wilson(1, 2)
     assert found["sut"] == {"answers": 6, "class": 3, "sut": 2, "none": 1}
     assert found["annotators"]["Bob"] == {"pictures": 5, "real": 1, "real_named_right": 1, "plausible": 5}
     (of,) = found["pairs"]

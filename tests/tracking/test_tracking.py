@@ -13,6 +13,7 @@ import pytest
 import wandb
 from omegaconf import OmegaConf
 
+from latreg import agreement
 from latreg.composing import composed
 from latreg.config import TrackingConfig
 from latreg.interfaces import BoundaryRecord
@@ -20,6 +21,7 @@ from latreg.runs.folder import flatten
 from latreg.runs.provenance import git_commit
 from latreg.tracking import COLUMNS, Tracker, lightning_logger, link
 from latreg.tracking.search import FIRST_TABLE, IMAGES, NAMES, _cell_of
+from tests.helpers.answers import answered_study
 from tests.helpers.example_records import MEASURED, pair, record
 from tests.helpers.wandb_server import KEY, forget_user, serving
 
@@ -313,3 +315,16 @@ def test_the_variables_of_wandb_count_where_no_setting_does(monkeypatch: pytest.
     assert OmegaConf.to_container(composed([]).tracking, resolve=True) == wanted
     given = composed(["tracking=offline", "tracking.project=other", "tracking.tags=[c]"]).tracking
     assert (given.mode, given.project, list(given.tags), given.name) == ("offline", "other", ["c"], "first")
+
+
+def test_what_people_said_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    folder = answered_study(tmp_path / "people")
+    assert agreement.main([str(folder), "--wandb"]) == 0
+    log = log_of(folder)
+    (run,) = [entry["run"] for entry in log if entry["type"] == "run"]
+    assert (run["project"], run["job_type"], run["display_name"]) == ("mine", "people", "mnist, people")
+    summary = {k: v for e in log if e["type"] == "summary" for k, v in e["summary"]["update"].items()}
+    assert (summary["judge/precision"], summary["faults_all/valid_rate"]) == (0.5, 0.5)
+    tables = [json.loads(path.read_text()) for path in folder.glob("wandb/*run-*/files/media/table/people/*.json")]
+    assert ["mixing, psi 0.7, class center", 2, 1, 0.5] in [row for table in tables for row in table["data"]]
