@@ -3,14 +3,15 @@
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from os.path import commonpath
 
 import numpy as np
 from PIL import Image
 
 from latreg.interfaces import BoundaryRecord
 from latreg.measures.groups import Floats, by_centrality, group
-from latreg.report.rows import Pair
-from latreg.report.runs import Run, Study, short
+from latreg.report.rows import RUNS, Pair
+from latreg.report.runs import Study
 from latreg.runs import strips
 from latreg.runs.cell import Cell
 
@@ -18,7 +19,8 @@ VALID, INVALID = 8, 2  # groups of each kind, and so pairs, per data set, strate
 CANDIDATES = 300  # flips of each kind that are put into groups; of more, so many at equal distances in their order
 SIDE = 16  # of the thumbnails whose pixels are compared
 
-Candidate = tuple[Cell, BoundaryRecord, Run]
+Origin = tuple[str, str]  # folder of a run, and the command that started it
+Candidate = tuple[Cell, BoundaryRecord, Origin]
 
 
 def gallery(study: Study) -> list[Pair]:
@@ -70,12 +72,20 @@ def _candidates(study: Study, cells: Sequence[Cell], valid: int) -> list[Candida
 
 
 def _with_images(study: Study, flips: Sequence[tuple[Cell, int, int]]) -> Iterator[Candidate]:
-    """Cell, number of the run and row in it => cell, record and run; each run is read once."""
+    """Cell, number of the run and row in it => cell, record and origin; each run is read once."""
     for number in dict.fromkeys(run for _, run, _ in flips):
         own = [(cell, row) for cell, run, row in flips if run == number]
         for (cell, _), record in zip(own, study.runs[number].records([row for _, row in own]), strict=True):
             if record.source_image is not None and record.first_image is not None:
-                yield cell, record, study.runs[number]
+                yield cell, record, _origin(study, number)
+
+
+def _origin(study: Study, number: int) -> Origin:
+    """A folder that was given by its full path stands below RUNS, which names no machine."""
+    path = study.runs[number].path
+    if path.is_absolute():
+        path = RUNS / path.relative_to(commonpath([run.path.absolute().parent for run in study.runs]))
+    return str(path), study.runs[number].command
 
 
 def _alike(flips: Sequence[BoundaryRecord], groups: int) -> list[list[int]]:
@@ -91,7 +101,8 @@ def _look(image: np.ndarray) -> Floats:
     return np.asarray(thumbnail, dtype=np.float64).ravel() / 255
 
 
-def _pair(cell: Cell, record: BoundaryRecord, run: Run, flags: Sequence[str], alike: int, of: int) -> Pair:
+def _pair(cell: Cell, record: BoundaryRecord, origin: Origin, flags: Sequence[str], alike: int, of: int) -> Pair:
+    place, command = origin
     assert record.predicted is not None
     file = io.BytesIO()
     Image.fromarray(strips.strip(record)).save(file, format="PNG", optimize=True)
@@ -115,6 +126,6 @@ def _pair(cell: Cell, record: BoundaryRecord, run: Run, flags: Sequence[str], al
         p_severe=record.confidence(record.severe_probabilities),
         alike=alike,
         of=of,
-        run=short(run.path) if run.path.is_absolute() else str(run.path),  # names no machine
-        command=run.command,
+        run=place,
+        command=command,
     )

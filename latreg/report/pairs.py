@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from latreg.report.rows import Pair
+from latreg.report.rows import RUNS, Pair
 from latreg.report.text import number, truncation_of
 
 KINDS = {
@@ -97,7 +97,7 @@ def where(pair: Pair) -> str:
 
 def replay(pair: Pair) -> str:
     """The command that renders and classifies the pair again from the files of its run."""
-    folder = shlex.quote(pair.run) if pair.run else "RUN_DIR"
+    folder = shlex.quote(pair.run) if pair.run else f"{RUNS}/.."
     return f"python -m latreg.replay {folder} --label {pair.label} --z-seed {pair.z_seed}"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Self
 
 from latreg.runs.cell import Cell
@@ -9,6 +10,7 @@ from latreg.runs.cell import Cell
 Raw = dict[str, Any]  # a row as it is written and read
 Numbers = Mapping[str, Any]  # counts, rates, costs: int, float, or None = not defined or not measured
 
+RUNS = Path("RUNS")  # stands for the folder of all runs, where results do not tell it
 _CELL = [column.name for column in fields(Cell)]
 
 
@@ -211,7 +213,7 @@ class Pair:
     of: int  # .. of so many
     robust_fault: bool | None = None  # None = not measured, as in older results
     p_severe: float | None = None
-    run: str = ""  # folder of its run; "" in older results
+    run: str = ""  # folder of its run, as it was given or below RUNS; "" in older results
     command: str = ""  # that started the run
 
     def raw(self) -> Raw:

@@ -79,8 +79,9 @@ def test_a_pair_names_its_run_and_the_commands_that_show_it_again(tmp_path, monk
     place = f"--label {pair.label} --z-seed {pair.z_seed}"
     assert pairs.replay(pair) == f"python -m latreg.replay 'my runs/a' {place}"
     assert pairs.search(pair).startswith("python -m latreg.run +experiment=mnist_mixing 'search.classes=[")
+    assert shown(tmp_path / "my runs")[0].run == "RUNS/a", "names no machine"
     older = replace(pair, run="", command="")
-    assert (pairs.replay(older), pairs.search(older)) == (f"python -m latreg.replay RUN_DIR {place}", "")
+    assert (pairs.replay(older), pairs.search(older)) == (f"python -m latreg.replay RUNS/.. {place}", "")
 
 
 def test_nothing_flipped_nothing_shown(tmp_path):
