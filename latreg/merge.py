@@ -78,7 +78,8 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
             write_sources(folder, labelled, cfg.search.sources_per_class)
         ordered = [found[source] for source in sources]
         for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
-            records.write_part(output, index, ordered[first : first + cfg.search.part_size], measured)
+            part = ordered[first : first + cfg.search.part_size]
+            records.write_part(output, index, part, measured, cfg.dataset.class_names)
         results = score(cfg, ordered, measured, _judge(cfg, weights.get("judge")), seconds)
         _mirror(cfg, folder, ordered, measured, results, weights)
         with writing(output):

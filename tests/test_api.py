@@ -94,6 +94,7 @@ def test_a_run_says_what_it_found(run):
     rows = run.records()
     assert isinstance(rows, datasets.Dataset)
     assert rows[0]["source_image"].size == (32, 32)
+    assert rows.features["severe_predicted"].int2str(2) == "2"
     assert sum(rows["valid_fault"]) == run.metrics["valid_faults"]
     assert "done" in repr(run)
 

@@ -19,6 +19,7 @@ from latreg.interfaces import BoundaryRecord
 from latreg.json_files import read_names
 from latreg.replay import problems
 from latreg.runs import records, strips
+from latreg.runs.columns import CLASSES
 from latreg.runs.faults import KINDS, ROBUST, fault_of, is_kind, read_fitting
 from latreg.runs.folder import read_status
 from latreg.runs.saved_config import load_run_config
@@ -97,7 +98,11 @@ class Run:
         """
         import datasets
 
-        return datasets.Dataset(records.read_columns(self.path))
+        found = datasets.Dataset(records.read_columns(self.path))
+        classes = datasets.ClassLabel(names=list(self.config.dataset.class_names))
+        for name in CLASSES:
+            found = found.cast_column(name, classes)
+        return found
 
     def faults(self, kind: str = ROBUST) -> Faults:
         """The faults of a kind; there may be none.

@@ -82,12 +82,12 @@ def searched_records(
             part.append(record)
             yield record
             if len(part) == cfg.search.part_size:
-                records.write_part(folder.path, index, part, parts.measured)
+                records.write_part(folder.path, index, part, parts.measured, cfg.dataset.class_names)
                 part, index = [], index + 1
                 folder.status()
     finally:  # an interrupted run keeps what it found
         if part or index == 0:
-            records.write_part(folder.path, index, part, parts.measured)
+            records.write_part(folder.path, index, part, parts.measured, cfg.dataset.class_names)
 
 
 def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[BoundaryRecord]:

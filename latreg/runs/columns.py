@@ -5,7 +5,7 @@ A column of nothing but None keeps its type, which comes from the annotation. Im
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -17,6 +17,8 @@ Annotations = Mapping[str, Any]  # types by the names of columns
 
 VERSION = 4  # of the columns; count up when they change
 VERSION_KEY = b"latreg_records_version"
+FEATURES_KEY = b"huggingface"
+CLASSES = ("label", "source_predicted", "predicted", "rival", "severe_predicted")  # columns of a class's number
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # the layout of datasets.Image
 
 _SCALARS: dict[Any, tuple[pa.DataType, str]] = {
@@ -43,17 +45,25 @@ def images_in(annotations: Annotations) -> list[str]:
     return [name for name, annotation in annotations.items() if _strip_none(annotation)[0] is np.ndarray]
 
 
-def schema(annotations: Annotations, version: int = VERSION) -> pa.Schema:
-    """Columns of these types, with the metadata by which `datasets` and latreg know them."""
+def schema(annotations: Annotations, version: int = VERSION, class_names: Sequence[str] = ()) -> pa.Schema:
+    """Columns of these types, with the metadata by which `datasets` and latreg know them.
+
+    Args:
+        annotations: names and types.
+        version: of the columns.
+        class_names: by which `datasets` shows the numbers of classes; none in older records.
+    """
     fields, features = [], {}
     for name, annotation in annotations.items():
         inner, nullable = _strip_none(annotation)
         arrow_type, features[name] = _column_type(inner)
-        nullable |= arrow_type == IMAGE  # `datasets` takes a column that may not be null for a mere struct
+        if named := bool(class_names) and name in CLASSES:
+            features[name] = {"names": list(class_names), "_type": "ClassLabel"}
+        nullable |= named or arrow_type == IMAGE  # of other columns `datasets` takes what Arrow says, not the feature
         fields.append(pa.field(name, arrow_type, nullable=nullable))
     metadata = {
         VERSION_KEY: str(version).encode(),
-        b"huggingface": json.dumps({"info": {"features": features}}).encode(),
+        FEATURES_KEY: json.dumps({"info": {"features": features}}).encode(),
     }
     return pa.schema(fields, metadata=metadata)
 
@@ -62,6 +72,15 @@ def version_of(schema: pa.Schema) -> str:
     """What a file says, "none" where it says nothing."""
     version: bytes = (schema.metadata or {}).get(VERSION_KEY, b"none")
     return version.decode(errors="replace")
+
+
+def class_names_of(schema: pa.Schema) -> list[str]:
+    """The names of the classes that a file gives its labels, none where it gives none that can be read."""
+    try:
+        features = json.loads((schema.metadata or {})[FEATURES_KEY])["info"]["features"]
+        return [str(name) for name in features["label"]["names"]]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
 
 
 def _strip_none(annotation: Any) -> tuple[Any, bool]:

@@ -23,7 +23,9 @@ FOLDER = "pairs"
 _FIELDS = columns.annotations_of(ReportedPair, "measured")
 
 
-def write_pairs(run_dir: Path, name: str, pairs: Iterable[ReportedPair], measured: Columns) -> None:
+def write_pairs(
+    run_dir: Path, name: str, pairs: Iterable[ReportedPair], measured: Columns, class_names: Sequence[str] = ()
+) -> None:
     """Write pairs/<name> below the run's folder, whole or not at all.
 
     Args:
@@ -31,12 +33,14 @@ def write_pairs(run_dir: Path, name: str, pairs: Iterable[ReportedPair], measure
         name: of the file, that of its part of the records.
         pairs: its rows.
         measured: what the gates of the run measure.
+        class_names: of the data set, by which `datasets` shows labels.
 
     Raises:
         LatregError: the disk is full, or the folder cannot be written.
     """
     rows = [{**{field: getattr(pair, field) for field in _FIELDS}, **pair.measured} for pair in pairs]
-    table = pa.Table.from_pylist(rows, schema=columns.schema({**_FIELDS, **columns.optional(measured)}))
+    schema = columns.schema({**_FIELDS, **columns.optional(measured)}, class_names=class_names)
+    table = pa.Table.from_pylist(rows, schema=schema)
     with replacing(run_dir / FOLDER / name) as file:
         pq.write_table(table, file, write_page_checksum=True)
 

@@ -41,7 +41,13 @@ PNG = b"\x89PNG\r\n\x1a\n"  # how a file of that format begins
 Shape = tuple[int, int, int]  # of an image: channels, height, width
 
 
-def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], measured: Columns) -> Path:
+def write_part(
+    run_dir: Path,
+    index: int,
+    records: Sequence[BoundaryRecord],
+    measured: Columns,
+    class_names: Sequence[str] = (),
+) -> Path:
     """Write records/part-<index>.parquet below the run's folder, whole or not at all, and before it that of its pairs.
 
     A part of that index is replaced. No records are allowed: the part then has columns and no rows.
@@ -51,6 +57,7 @@ def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], mea
         index: of the part.
         records: its rows.
         measured: what the gates of the run measure, the same for all its parts.
+        class_names: of the data set, by which `datasets` shows labels.
 
     Raises:
         LatregError: the disk is full, or the folder cannot be written.
@@ -58,8 +65,10 @@ def write_part(run_dir: Path, index: int, records: Sequence[BoundaryRecord], mea
     path = run_dir / "records" / f"part-{index:05d}.parquet"
     with writing(path):
         path.parent.mkdir(exist_ok=True)  # but not the run's folder: where that has gone, the parts before have too
-    write_pairs(run_dir, path.name, (pair for record in records for pair in record.pairs), measured)
-    table = pa.Table.from_pylist([_to_row(record) for record in records], schema=schema_of(measured))
+    write_pairs(run_dir, path.name, (pair for record in records for pair in record.pairs), measured, class_names)
+    table = pa.Table.from_pylist(
+        [_to_row(record) for record in records], schema=schema_of(measured, VERSION, class_names)
+    )
     with replacing(path) as file:
         pq.write_table(table, file, write_page_checksum=True)
     return path
@@ -193,7 +202,7 @@ def _read_table(path: Path, names: Sequence[str] | None = None) -> pa.Table:
         there = set(file.schema_arrow.names)
         table = file.read(None if names is None else [name for name in names if name in there])
         schema = schema_of(_measured(file.schema_arrow))
-    return _only_png(_completed(table, names, schema), path)
+    return _only_png(_without_gaps(_completed(table, names, schema), path), path)
 
 
 @contextmanager
@@ -210,7 +219,8 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
             if rows > MAX_ROWS:
                 raise LatregError(f"a part of records must have at most {MAX_ROWS} rows, got {rows} in {path}")
             version = columns.version_of(schema)
-            expected = schema_of(_measured(schema), int(version) if version in map(str, READABLE) else VERSION)
+            known = int(version) if version in map(str, READABLE) else VERSION
+            expected = schema_of(_measured(schema), known, columns.class_names_of(schema))
             # the metadata name the columns again, which tells a damaged name from that of a gate
             if not schema.equals(expected) or schema.metadata != expected.metadata:
                 raise LatregError(
@@ -220,6 +230,13 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
     except _UNREADABLE as error:
         raise LatregError(f"expected a part of records in {path}, but it cannot be read: {error}") from error
+
+
+def _without_gaps(table: pa.Table, path: Path) -> pa.Table:
+    """The same table; class numbers with names may be missing in a file, since `datasets` takes them only so."""
+    if gaps := [field.name for field in table.schema if not field.nullable and table.column(field.name).null_count]:
+        raise LatregError(f"expected {gaps[0]} in each row of {path}, but some have none")
+    return table
 
 
 def _only_png(table: pa.Table, path: Path) -> pa.Table:
@@ -236,13 +253,13 @@ def _only_png(table: pa.Table, path: Path) -> pa.Table:
 # ---- columns
 
 
-def schema_of(measured: Columns, version: int = VERSION) -> pa.Schema:
+def schema_of(measured: Columns, version: int = VERSION, class_names: Sequence[str] = ()) -> pa.Schema:
     """The columns of a part, with those that the gates of its run measure: of the first wrong image, and of the severe
     one, which version 2 did not have.
     """
     strength = columns.optional(measured, SEVERE) if version >= 3 else {}
     own = {name: of for name, of in _FIELDS.items() if version >= _SINCE.get(name, 0)}
-    return columns.schema({**own, **columns.optional(measured), **strength}, version)
+    return columns.schema({**own, **columns.optional(measured), **strength}, version, class_names)
 
 
 def _measured(schema: pa.Schema) -> Columns:

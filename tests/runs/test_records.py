@@ -89,6 +89,27 @@ def test_hugging_face_datasets_opens_the_folder(tmp_path, channels, mode):
     )
 
 
+def test_hugging_face_datasets_knows_the_classes_by_name(tmp_path):
+    write_part(tmp_path, 0, [record()], MEASURED)  # of an older run that was taken up
+    write_part(tmp_path, 1, [pair(label=1, predicted=2)], MEASURED, ["cat", "dog", "ü"])
+    assert [row.label for row in read_records(tmp_path)] == [record().label, 1]
+    assert records.read_columns(tmp_path, ["label"])["label"].to_pylist() == [record().label, 1]
+    (tmp_path / "records" / "part-00000.parquet").unlink()
+    data = datasets.load_dataset(str(tmp_path / "records"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert data.features["label"].int2str(data[0]["label"]) == "dog"
+    assert data.features["predicted"] == datasets.ClassLabel(names=["cat", "dog", "ü"])
+
+
+def test_a_row_without_its_class_is_refused(tmp_path):
+    path = write_part(tmp_path, 0, [pair(label=1, predicted=2)], MEASURED, ["cat", "dog", "bird"])
+    table = pq.read_table(path)
+    place = table.schema.get_field_index("label")
+    table = table.set_column(place, table.schema.field(place), pa.nulls(1, pa.int64()))
+    pq.write_table(table, path, write_page_checksum=True)
+    with pytest.raises(LatregError, match=r"expected label in each row of .*part-00000.parquet, but some have none"):
+        list(read_records(tmp_path))
+
+
 @pytest.mark.parametrize(
     "bad", [{"label": None}, {"label": "three"}, {"source_image": np.zeros((1, 32, 32), np.float32)}]
 )
