@@ -20,6 +20,7 @@ COMMANDS = {
     "replay": Command("replay", "render every pair of a run again and show it to the classifier"),
     "merge": Command("merge", "join the shards of a search"),
     "export": Command("export", "write the faults of a run with their labels, for use elsewhere"),
+    "publish": Command("publish", "push weights, records or exported faults to the Hugging Face hub"),
     "retest": Command("retest", "show the faults of a run to another classifier, with an exit code for CI"),
     "annotate": Command("annotate", "let people name the faults of runs on a page in the browser"),
     "agreement": Command("agreement", "what people said of a study, beside the judge"),

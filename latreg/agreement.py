@@ -10,6 +10,7 @@ from typing import Any
 
 from latreg.annotation.agreement import agreement
 from latreg.annotation.answers import read_all
+from latreg.annotation.labelstudio import take_answers
 from latreg.annotation.study import read_study
 from latreg.errors import LatregError
 from latreg.measures.tables import aligned, percent, shown
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.agreement", description=__doc__)
     parser.add_argument("study", type=Path, help="folder that latreg.annotate made")
+    parser.add_argument("--labelstudio", type=Path, help="first add the answers of this JSON export of Label Studio")
     parser.add_argument(
         "--wandb",
         action="store_true",
@@ -28,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         study = read_study(options.study)
+        if options.labelstudio:
+            print(f"{take_answers(study, options.study, options.labelstudio)} answers are new or changed")
         found = agreement(study, read_all(options.study))
         with replacing(options.study / "agreement.json") as file:
             file.write(json.dumps(found, indent=2).encode())

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from latreg.annotation.study import FILE, Study, make_study, read_study
+from latreg.annotation.study import FILE, PICTURES, Study, make_study, read_study
 from latreg.errors import LatregError
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run_dirs", type=Path, nargs="*", help="folders of searches of one data set")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the study")
     parser.add_argument(
-        "--pictures", type=int, default=40, help="how many are shown; half of them faults (default: 40)"
+        "--pictures", type=int, default=PICTURES, help=f"how many are shown; half of them faults (default: {PICTURES})"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the choice and the orders (default: 0)")
     parser.add_argument("--port", type=int, default=8000, help="of the page (default: 8000)")
@@ -44,8 +44,6 @@ def _study(run_dirs: Sequence[Path], folder: Path, pictures: int, seed: int) -> 
         return read_study(folder)
     if not run_dirs:
         raise LatregError(f"expected folders of runs, as {folder} holds no study yet")
-    if pictures < 1 or seed < 0:
-        raise LatregError(f"--pictures must be at least 1 and --seed at least 0, got {pictures} and {seed}")
     return make_study(run_dirs, folder, pictures, seed)
 
 

@@ -1,7 +1,8 @@
 """Write the faults of a run for use elsewhere: python -m latreg.export RUN_DIR --format imagefolder -o DIR.
 
 Use them for retraining or as regression tests. Formats: imagefolder (a folder of PNG files per class and metadata.csv),
-npz (arrays) and hf (parquet, for datasets.load_dataset). A README.md beside them says where they come from.
+npz (arrays) and hf (parquet, for datasets.load_dataset). A README.md beside them says where they come from. With
+labelstudio, people judge them: a study of a run, or one that latreg.annotate made, becomes tasks for Label Studio.
 """
 
 import argparse
@@ -15,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from latreg.config import ClassifierConfig, Config, OwnClassifierConfig
+from latreg.annotation.labelstudio import write_for_labelstudio
+from latreg.annotation.study import FILE, PICTURES, make_study, read_study
+from latreg.config import Config
 from latreg.errors import LatregError
 from latreg.interfaces import NOISE_DRAWS, ROBUST_MARGIN
+from latreg.runs.cards import facts_of, header, made_with, name_of_classifier, table
 from latreg.runs.faults import KINDS, ROBUST, VALID, Fault, is_kind, read_faults
 from latreg.runs.files import check_empty, writing
-from latreg.runs.folder import read_status
 from latreg.runs.records import encode_png
 from latreg.runs.saved_config import load_run_config
-from latreg.zoo.weights import name_of
 
 COLUMNS = ("z_seed", "source_psi", "strategy", "truncation", "stratum", "valid_fault", "robust_fault")
 MEASURED = ("ssim", "l2_rel", "judge_votes")
@@ -34,12 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m latreg.export", description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
-    parser.add_argument("--format", choices=FORMATS, default="imagefolder", help="default: imagefolder")
+    parser.add_argument("--format", choices=(*FORMATS, LABELSTUDIO), default="imagefolder", help="default: imagefolder")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a new or empty folder")
     parser.add_argument("--kind", choices=KINDS, default=ROBUST, help="of faults; default: robust")
+    parser.add_argument("--pictures", type=int, default=PICTURES, help=f"of a new study; default: {PICTURES}")
     options = parser.parse_args(arguments)
     try:
-        export(options.run_dir, options.format, options.output, options.kind)
+        if options.format == LABELSTUDIO:
+            export_study(options.run_dir, options.output, options.pictures)
+        else:
+            export(options.run_dir, options.format, options.output, options.kind)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2
@@ -63,7 +69,31 @@ def export(run_dir: Path, format: str, output: Path, kind: str = ROBUST) -> None
     print(output)
 
 
+def export_study(source: Path, output: Path, pictures: int = PICTURES) -> None:
+    """Write the tasks of a study for Label Studio into a new folder, and say how to go on.
+
+    Args:
+        source: folder of a study, or of a run, of which a study is then made in the output.
+        output: a new or empty folder.
+        pictures: of a new study.
+
+    Raises:
+        LatregError: the source is neither, or has no valid faults; the output holds something or cannot be written.
+    """
+    check_empty(output)
+    there = (source / FILE).is_file()
+    folder = source if there else output
+    study = read_study(source) if there else make_study([source], output, pictures, seed=0)
+    write_for_labelstudio(study, folder, output)
+    print(
+        f"{len(study.items)} pictures; when they are answered: python -m latreg.agreement {folder} --labelstudio JSON"
+    )
+    print(output)
+
+
 # ---- formats
+
+LABELSTUDIO = "labelstudio"  # writes no faults but a study
 
 
 def write_imagefolder(output: Path, faults: Sequence[Fault], class_names: Sequence[str]) -> None:
@@ -146,7 +176,6 @@ SHOWN = {
     "valid": "Each image is the first wrong one on the boundary, where the margin is nearly 0.",
     "flipped": "Each image is the first wrong one on the boundary, where the margin is nearly 0.",
 }
-HEADER = {"hf": "---\ntask_categories: [image-classification]\ntags: [latreg, test-inputs]\n---\n"}
 OPENING = {
     "imagefolder": "`datasets.load_dataset('imagefolder', data_dir='.', drop_labels=True)` opens it with the columns "
     "of `metadata.csv`. Take the label from there: who numbers the folders counts only the classes that are here.",
@@ -160,28 +189,18 @@ def card(run_dir: Path, cfg: Config, faults: Sequence[Fault], format: str, kind:
     names = cfg.dataset.class_names
     labels, pairs = Counter(f.record.label for f in faults), Counter((f.record.label, f.predicted) for f in faults)
     robust, valid = (sum(is_kind(fault.record, kind) for fault in faults) for kind in (ROBUST, VALID))
-    status = read_status(run_dir)
-    known = {"latreg": status.get("versions", {}).get("latreg"), "git commit": status.get("git_commit")}
-    weights = {f"{name}, sha256": digest for name, digest in status.get("weights", {}).items()}
-    settings = {
-        "strategy": cfg.strategy.name,
-        "truncation": cfg.truncation.mode,
-        "gates": ", ".join(cfg.validity.gates),
-    }
-    classifier = name_of_classifier(cfg.classifier)
-    facts = {"data set": cfg.dataset.name, "classifier": classifier, **settings, **weights, **known}
+    classifier, gates = name_of_classifier(cfg.classifier), ", ".join(cfg.validity.gates)
     lines = [
-        *(HEADER.get(format, "") + f"# Faults of {classifier} on {cfg.dataset.name}").split("\n"),
+        *([header(task_categories=["image-classification"], tags=["latreg", "test-inputs"])] if format == "hf" else []),
+        f"# Faults of {classifier} on {cfg.dataset.name}",
         "",
         f"{len(faults)} generated images that the classifier gets wrong, {valid} of them valid faults: they passed the "
-        f"gates {settings['gates'] or '(none)'} of latreg; {robust} of these are robust: {MEANING}. "
+        f"gates {gates or '(none)'} of latreg; {robust} of these are robust: {MEANING}. "
         f"{SHOWN[kind]} The label is the class that an image was made for. No person has looked at them.",
         "",
         OPENING[format],
         "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in facts.items() if value),
+        *table(facts_of(run_dir, cfg)),
         "",
         "| class | faults | taken for |",
         "|---|---|---|",
@@ -190,33 +209,17 @@ def card(run_dir: Path, cfg: Config, faults: Sequence[Fault], format: str, kind:
         "Made with:",
         "",
         "```sh",
-        *_commands(run_dir, format, kind),
+        made_with(run_dir),
+        f"python -m latreg.export RUN_DIR --format {format} --kind {kind} -o DIR",
         "```",
         "",
     ]
     return "\n".join(lines)
 
 
-def name_of_classifier(config: ClassifierConfig) -> str:
-    """What was searched. The name in older runs is that of a recipe, so the weights are asked."""
-    if isinstance(config, OwnClassifierConfig) or config.weights is None:
-        return config.name
-    return name_of(config.weights)
-
-
 def _taken_for(pairs: Counter[tuple[int, int]], label: int, names: Sequence[str]) -> str:
     found = [(names[predicted], count) for (of, predicted), count in pairs.most_common() if of == label]
     return ", ".join(f"{name} {count}" for name, count in found)
-
-
-def _commands(run_dir: Path, format: str, kind: str) -> list[str]:
-    """Without folders, which are another machine's."""
-    made = read_status(run_dir).get("command") or "python -m latreg.run # settings: config.yaml of the run"
-    kept = [word for word in made.split() if not word.startswith("hydra.")]
-    return [
-        " ".join(kept),
-        f"python -m latreg.export RUN_DIR --format {format} --kind {kind} -o DIR",
-    ]
 
 
 if __name__ == "__main__":

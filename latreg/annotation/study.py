@@ -30,6 +30,7 @@ from latreg.zoo.weights import probe_path
 FAULT, SOURCE, LOST, REAL = "fault", "source", "label lost", "real"
 SHARES = {FAULT: 0.5, SOURCE: 0.175, LOST: 0.175, REAL: 0.15}  # of a study's pictures
 FILE = "study.json"
+PICTURES = 40  # of a study, unless another number is asked for: about five minutes
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ def make_study(run_dirs: Sequence[Path], folder: Path, size: int, seed: int) -> 
     kind, the study is smaller.
 
     Raises:
-        LatregError: a folder is no search, the runs are of different data sets or hold no valid fault, or the folder of
-            the study holds something or cannot be written.
+        LatregError: no picture is asked for, a folder is no search, the runs are of different data sets or hold no
+            valid fault, or the folder of the study holds something or cannot be written.
     """
     check_empty(folder)
+    if size < 1 or seed < 0:
+        raise LatregError(f"--pictures must be at least 1 and --seed at least 0, got {size} and {seed}")
     configs = [load_run_config(run_dir) for run_dir in run_dirs]
     first = configs[0].dataset
     for cfg in configs:
