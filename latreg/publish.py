@@ -63,11 +63,11 @@ def publish(what: str, repo: str, public: bool = False, dry_run: bool = False) -
     print(_listing(parcel, repo, public))
     if dry_run:
         return
-    from huggingface_hub.errors import HFValidationError, HTTPError
+    from huggingface_hub import errors
 
     try:
         print(_push(parcel, repo, public))
-    except (HTTPError, HFValidationError, OSError) as error:
+    except (errors.HTTPError, errors.HFValidationError, OSError) as error:  # type: ignore[attr-defined]
         raise LatregError(f"the Hugging Face hub does not take {repo}: {reason(error)}") from error
 
 
@@ -151,7 +151,7 @@ def _before(api: "HfApi", parcel: Parcel, repo: str, public: bool) -> list[str]:
         return []
     if not (found.private or public):
         raise LatregError(f"{repo} is public already: say --public to push there, or choose another --repo")
-    return [file.rfilename for file in found.siblings or []]
+    return [file.rfilename for file in getattr(found, "siblings", None) or []]
 
 
 if __name__ == "__main__":
