@@ -331,6 +331,14 @@ class StrategyConfig:
 
 
 @dataclass
+class OwnStrategyConfig(StrategyConfig):
+    """A strategy from outside of latreg: `_target_(**args)` is a latreg.interfaces.Strategy."""
+
+    name: str = "own"
+    args: dict[str, Any] = field(default_factory=dict)  # arguments of `_target_`
+
+
+@dataclass
 class SamplingConfig(StrategyConfig):
     """No search: a misclassified source is the fault."""
 
@@ -595,6 +603,7 @@ def register() -> None:
     store.store(group="generator", name="own_schema", node=OwnGeneratorConfig)
     for classifier in OWN_CLASSIFIERS:
         store.store(group="classifier", name=f"{classifier.kind}_schema", node=classifier)
+    store.store(group="strategy", name="own_schema", node=OwnStrategyConfig)
     store.store(group="strategy", name="sampling_schema", node=SamplingConfig)
     store.store(group="strategy", name="random_schema", node=RandomConfig)
     store.store(group="strategy", name="mixing_schema", node=MixingConfig)

@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m latreg.replay", description=__doc__)
     parser.add_argument("run_dir", type=Path, help="folder of a finished or interrupted search")
     parser.add_argument(
-        "--trust", action="store_true", help="run the code of a generator or classifier that the run names"
+        "--trust",
+        action="store_true",
+        help="run the code of a generator, classifier, strategy or gate that the run names",
     )
     parser.add_argument("--label", type=int, help="only pairs of sources of this class, by its number")
     parser.add_argument("--z-seed", type=int, help="only pairs of sources with this z_seed")

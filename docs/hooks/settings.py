@@ -63,10 +63,11 @@ def _derived(schema: type[Any]) -> Iterator[type[Any]]:
 
 
 def _title(group: str, schema: type[Any]) -> str:
-    """The choice that it is the schema of, `strategy=mixing`; of a base, what its docstring calls it."""
+    """The choice that it is the schema of, `strategy=mixing`; where there is none, what its docstring calls it."""
     defaults = {of.name: of.default for of in fields(schema)}
     choice = defaults.get("kind", defaults["name"])
-    return f"`{group}={choice}`" if choice != omegaconf.MISSING else _first_line(schema).split(":")[0]
+    there = (Path(conf_dir()) / group / f"{choice}.yaml").is_file()
+    return f"`{group}={choice}`" if there else _first_line(schema).split(":")[0]
 
 
 def _first_line(schema: type[Any]) -> str:

@@ -7,8 +7,9 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from latreg.classifier.adapters import AdaptedSUT, load_classifier
+from latreg.classifier.adapters.importing import imported
 from latreg.compute.device import CHUNK, make_device
-from latreg.config import Config, OwnGeneratorConfig, SearchConfig, StrategyConfig
+from latreg.config import Config, OwnGeneratorConfig, OwnStrategyConfig, SearchConfig, StrategyConfig
 from latreg.errors import LatregError, reason
 from latreg.generator.own import load_own_generator
 from latreg.generator.pretrained import load_generator
@@ -118,6 +119,8 @@ def make_generator(cfg: Config, device: torch.device) -> Generator:
 
 def make_strategy(cfg: StrategyConfig, generator: Generator) -> Strategy:
     """The strategy that the configuration names, as it is run with a generator."""
+    if isinstance(cfg, OwnStrategyConfig):
+        return make_own_strategy(cfg).prepared(generator.num_ws, generator.z_dim)
     try:
         strategy: Strategy = instantiate(cfg, _convert_="all")
     except InstantiationException as error:
@@ -125,6 +128,24 @@ def make_strategy(cfg: StrategyConfig, generator: Generator) -> Strategy:
             f"strategy._target_ must be a strategy that takes the settings beside it: {reason(error)}"
         ) from error
     return strategy.prepared(generator.num_ws, generator.z_dim)
+
+
+def make_own_strategy(cfg: OwnStrategyConfig) -> Strategy:
+    """A strategy from outside of latreg, by its import path.
+
+    Raises:
+        LatregError: it cannot be imported or made so, or is no strategy.
+    """
+    target = imported("strategy._target_", cfg._target_)
+    try:
+        strategy: Strategy = target(**cfg.args)
+    except Exception as error:  # code of somebody else's may raise anything
+        raise LatregError(f"{cfg._target_} must take strategy.args, {cfg.args}, but: {reason(error)}") from error
+    if Strategy not in type(strategy).__mro__:
+        raise LatregError(
+            f"strategy._target_ must make what derives from latreg.interfaces.Strategy, got {type(strategy).__name__}"
+        )
+    return strategy
 
 
 def suitable_chunk(generator: Generator) -> int:

@@ -11,7 +11,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event, ScalarEvent, YAMLError
 
-from latreg.config import Config, OwnClassifierConfig, OwnGeneratorConfig, check_names, register, typed
+from latreg.config import (
+    Config,
+    OwnClassifierConfig,
+    OwnGeneratorConfig,
+    OwnStrategyConfig,
+    check_names,
+    register,
+    typed,
+)
 from latreg.errors import LatregError
 
 GROUPS = (  # of Config: what is a mapping of settings
@@ -39,7 +47,7 @@ def load_run_config(run_dir: Path) -> Config:
         config = typed(cast(DictConfig, OmegaConf.merge(schema, saved)))
     except (OmegaConfBaseException, HydraException, LatregError) as error:
         raise LatregError(f"{path} does not fit this version of latreg: {' '.join(str(error).split())}") from error
-    if config.strategy._target_ != schema.strategy._target_:
+    if not isinstance(config.strategy, OwnStrategyConfig) and config.strategy._target_ != schema.strategy._target_:
         raise LatregError(
             f"strategy._target_ must be {schema.strategy._target_} in {path}, got {config.strategy._target_}"
         )
@@ -54,6 +62,8 @@ def executed_by(config: Config) -> list[str]:
         found.append(f"generator._target_={config.generator._target_}")
     if isinstance(config.classifier, OwnClassifierConfig) and (key := config.classifier.executes):
         found.append(f"classifier.{key}={getattr(config.classifier, key)}")
+    if isinstance(config.strategy, OwnStrategyConfig):
+        found.append(f"strategy._target_={config.strategy._target_}")
     found += [f"validity.more_gates.{name}={gate.get('_target_')}" for name, gate in config.validity.more_gates.items()]
     return found
 
@@ -133,7 +143,8 @@ def _schema_of(saved: DictConfig) -> DictConfig:
     """The schema with the groups' own ones that a saved configuration was made with."""
     register()
     schema = OmegaConf.structured(Config)
-    schema.strategy = _stored("strategy", saved.get("strategy", {}).get("name"))
+    strategy = saved.get("strategy", {})
+    schema.strategy = OwnStrategyConfig if "args" in strategy else _stored("strategy", strategy.get("name"))
     if "_target_" in saved.get("generator", {}):
         schema.generator = OwnGeneratorConfig
     if kind := saved.get("classifier", {}).get("kind"):
