@@ -522,6 +522,7 @@ class EvaluationConfig:
     # For agreement and distance, per truncation; more than the nearest neighbours that count.
     samples: int = setting(5000, above=3, high=MANY)
     training_samples: int = setting(30_000, low=1, high=MANY)  # for the classifier that learns from samples alone
+    inception: str | None = None  # weights for FID and KID: a file, or download; None = these are not measured
 
 
 @dataclass

@@ -11,6 +11,7 @@ from latreg.compute.device import make_device
 from latreg.config import Config, OwnClassifierConfig
 from latreg.data.images import ImageSet, to_unit
 from latreg.errors import LatregError
+from latreg.evaluation.inception import InceptionDistances
 from latreg.evaluation.scores import Distances, JudgeFeatures, agreement, draw
 from latreg.generator.pretrained import StyleGAN2, load_generator
 from latreg.generator.snapshots import sample_grid
@@ -46,6 +47,7 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
     members = load_judge_members(cfg)
     check_guides(guides_of(cfg), members)
     judge, distances = Judge(members, mirror=cfg.dataset.mirror), Distances(JudgeFeatures(members[0].network), data, n)
+    inception = cfg.evaluation.inception and InceptionDistances(cfg.evaluation.inception, data.split("test").images)
     results: dict[str, Any] = {
         "samples": n,
         "generator_sha256": generator.id,
@@ -60,9 +62,11 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
         results |= distances.overlap(samples, suffix)
         if psi == 1.0:
             results["judge_frechet_distance"] = distances.frechet(samples.images)
+            results |= inception(samples.images) if inception else {}
         sample_grid(generator, psi, center=center).save(run_dir / f"samples_{suffix}.png")
         log.info("%d samples at psi %g towards the %s mean: measured", n, psi, center)
     results |= distances.of_train()
+    results |= inception(distances.train.images, "_of_train") if inception else {}
     results |= learn_from_samples(cfg, generator, data, run_dir)
     path = weights.resolve(cfg.generator.weights, "generator.weights")
     weights.write_card(run_dir / path.name, weights.read_card(path) | {"scores": results, "measured_by": command(cfg)})

@@ -172,7 +172,7 @@ def test_hugging_face_without_a_network(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.skipif(importlib.util.find_spec("timm") is not None, reason="timm is there")
 def test_timm_is_named_where_it_is_missing() -> None:
-    with pytest.raises(LatregError, match=r"classifier=timm needs the package timm.*pip install timm"):
+    with pytest.raises(LatregError, match=r"classifier=timm needs the package timm.*pip install 'latreg\[timm\]'"):
         load(TimmClassifierConfig(network="resnet18"))
 
 

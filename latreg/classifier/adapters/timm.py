@@ -20,7 +20,7 @@ from latreg.errors import LatregError, reason
 from latreg.json_files import checked, read_names
 from latreg.zoo import weights
 
-INSTALL = "pip install timm, with the torchvision that fits your torch"
+INSTALL = "pip install 'latreg[timm]', with the torchvision that fits your torch"
 
 
 def load_timm(config: TimmClassifierConfig, dataset: DatasetConfig, device: torch.device) -> Model:
