@@ -1,6 +1,7 @@
 """How far a search is: a bar at a terminal, a line of the log now and then where there is none."""
 
 import logging
+import math
 import sys
 import time
 from contextlib import suppress
@@ -10,12 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from latreg.interfaces import BoundaryRecord
+from latreg.jobs.remaining import Range, queries_left
 from latreg.search.engine import Engine
 
 log = logging.getLogger(__name__)
 
 PAUSE = 60.0  # seconds between two lines of the log
-SETTLED = 0.25  # of the sources must be done before the time that is left is estimated: the short searches end first
+FACTOR = 2.0  # the time that is left is told once it is known within it
+SETTLED = 0.25  # of the sources must have come back before, where workers search them block by block
 _UNITS = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -47,7 +50,8 @@ class SearchProgress:
         self._total, self._saved = total, completed
         self._started = time.monotonic()
         self._pause = Pause(self._started)
-        self._records = self._robust = self._faults = self._flipped = self._queries = 0
+        self._robust = self._faults = self._flipped = 0
+        self._lengths: list[int] = []  # queries of each record
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._progress = Progress(
             TextColumn("{task.completed}/{task.total} sources"),
@@ -72,30 +76,41 @@ class SearchProgress:
 
     def advance(self, record: BoundaryRecord) -> None:
         """Count a finished source."""
-        self._records += 1
-        self._queries += record.queries
+        self._lengths.append(record.queries + (record.walk_queries or 0))
         self._flipped += record.flipped
         self._faults += record.valid_fault
         self._robust += record.robust_fault is True
         self._refresh()
 
     def _refresh(self) -> None:
-        queries = max(self._engine.queries, self._queries)  # an engine in a worker counts where it is
-        done = max(self._engine.finished, self._records)
+        queries = max(self._engine.queries, sum(self._lengths))  # an engine in a worker counts where it is
+        done = max(len(self._engine.ended), len(self._lengths))
         now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
         found = f"{self._flipped} flips, {self._faults} valid, {self._robust} robust, {queries / seconds:.0f} queries/s"
-        left = seconds_left(seconds, done, self._total - self._saved)
+        left = self._seconds_left(seconds, queries)
         found += f", {in_words(left)} left" if left is not None else ""
         with suppress(OSError):
             self._progress.update(self._task, completed=self._saved + done, found=found)
         if not self._terminal and self._pause.over(now):
             log.info("%d of %d sources, %s", self._saved + done, self._total, found)
 
+    def _seconds_left(self, seconds: float, queries: int) -> float | None:
+        """None = too early to say."""
+        ended, live = self._engine.ended or self._lengths, self._engine.live
+        wanted = self._total - self._saved
+        if not queries or not (live or len(ended) >= SETTLED * wanted):
+            return None
+        limits = self._engine.limits
+        left = queries_left(ended, live, wanted - len(ended) - len(live), limits.max_queries_per_source)
+        budget = math.inf if limits.max_queries is None else max(limits.max_queries - queries, 0)
+        known = expected(Range(*(min(end, budget) for end in left)))
+        return None if known is None else seconds * known / queries
 
-def seconds_left(seconds: float, done: int, wanted: int) -> float | None:
-    """The time that the other sources take if each takes as long as those that are done; None = too early to say."""
-    return seconds * (wanted - done) / done if done and done >= SETTLED * wanted else None
+
+def expected(left: Range) -> float | None:
+    """The number that is within FACTOR of both ends; None where there is none."""
+    return math.sqrt(left.least * left.most) if left.most <= FACTOR**2 * left.least else None
 
 
 def in_words(seconds: float) -> str:

@@ -134,7 +134,8 @@ class Engine:
 
     Attributes:
         queries: images shown to the SUT so far, those of searches still under way included.
-        finished: sources whose search has ended, those that wait for an earlier one to be yielded included.
+        ended: queries of each source whose search has ended, those that wait for an earlier one to be yielded included.
+        live: queries so far of each that is under way.
         on_round: called after each round, to show progress.
     """
 
@@ -158,7 +159,8 @@ class Engine:
         self.limits = limits
         self.severity_steps = severity_steps
         self.queries = 0
-        self.finished = 0
+        self.ended: list[int] = []
+        self.live: list[int] = []
         self.on_round: Callable[[], None] = lambda: None
 
     def run(self, sources: Iterable[Source], spent: int = 0) -> Iterator[SourceSearch]:
@@ -177,7 +179,8 @@ class Engine:
                 return
             live = [search for search in window if not search.done]
             self._round(live)
-            self.finished += sum(search.done for search in live)
+            self.ended += [search.queries for search in live if search.done]
+            self.live = [search.queries for search in live if not search.done]
             self.on_round()
             while window and window[0].done:
                 search = window.popleft()

@@ -1,16 +1,22 @@
 import logging
+from collections import deque
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from latreg.jobs import progress
-from latreg.jobs.progress import SearchProgress, in_words, seconds_left
+from latreg.jobs.progress import SearchProgress, expected, in_words
+from latreg.jobs.remaining import Range
+from latreg.search.engine import Limits
 from tests.helpers.example_records import pair, record
 
 
-def engine(queries=0, finished=0):
-    return SimpleNamespace(queries=queries, finished=finished, on_round=None)
+def engine(queries=0, ended=(), limit=1000):
+    return SimpleNamespace(
+        queries=queries, ended=list(ended), live=[], limits=Limits(max_queries_per_source=limit), on_round=None
+    )
 
 
 def test_without_a_terminal_there_is_a_line_now_and_then(caplog, monkeypatch):
@@ -30,7 +36,7 @@ def test_the_line_at_a_terminal_fits_80_columns(monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
     console = Console(width=80, force_terminal=True, record=True)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
-    with SearchProgress(2000, 0, engine(queries=999_999, finished=1999)) as shown:
+    with SearchProgress(2000, 0, engine(queries=999_999, ended=[500] * 1999)) as shown:
         shown._flipped, shown._faults = 999, 998
         shown._started -= 1000
         shown._refresh()
@@ -49,8 +55,41 @@ def test_in_words(seconds, words):
     assert in_words(seconds) == words
 
 
-def test_the_time_left_is_told_once_a_part_is_done():
-    assert seconds_left(10, 0, 8) is None
-    assert seconds_left(10, 1, 8) is None
-    assert seconds_left(10, 2, 8) == 30
-    assert seconds_left(10, 8, 8) == 0
+def test_the_time_left_is_told_once_it_is_known_within_a_factor():
+    assert expected(Range(10, 40)) == 20
+    assert expected(Range(10, 41)) is None
+    assert expected(Range(0, 0)) == 0
+
+
+def test_in_a_long_search_the_time_left_is_right_within_a_factor_of_two(monkeypatch):
+    """Some sources are rejected at once, some flip early, the others take all queries that they may."""
+    rng = np.random.default_rng(0)
+    lengths = rng.choice([1, 12, 20, 60], size=600, p=[0.3, 0.1, 0.2, 0.4])
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    found = engine(limit=60)
+    shown = SearchProgress(len(lengths), 0, found)
+    told = []
+    for live in lockstep(lengths, found):
+        now[0] += live
+        told.append((now[0], shown._seconds_left(now[0], found.queries)))
+    told = [(time, left) for time, left in told if time < 0.98 * now[0]]
+    known = [(time, left) for time, left in told if left is not None]
+    assert len(known) > 0.8 * len(told)
+    assert all(0.5 <= left / (now[0] - time) <= 2 for time, left in known)
+
+
+def lockstep(lengths, found, side_by_side=200):
+    """What an engine does with searches of such lengths: in each round all that are under way ask once => how many."""
+    waiting, ages = deque(lengths), []
+    while waiting or ages:
+        while waiting and len(ages) < side_by_side:
+            ages.append([0, waiting.popleft()])
+        for search in ages:
+            search[0] += 1
+        found.queries += len(ages)
+        asked = len(ages)
+        found.ended += [age for age, length in ages if age == length]
+        ages = [search for search in ages if search[0] < search[1]]
+        found.live = [age for age, _ in ages]
+        yield asked
