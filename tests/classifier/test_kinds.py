@@ -5,6 +5,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import sys
 from collections import OrderedDict, defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -295,11 +296,12 @@ def test_exported_programs(form: str, tmp_path: Path) -> None:
     check(ExportClassifierConfig(weights=str(tmp_path / "net.pt2")), RIGHT)
 
 
-def test_bytes_are_not_normalized(tmp_path: Path) -> None:
+def test_bytes_are_not_normalized_and_names_need_be_no_utf_8(tmp_path: Path) -> None:
     program = torch.export.export(Takes("uint8").eval(), (EXAMPLES["uint8"],))
     torch.export.save(program, tmp_path / "net.pt2")
+    path = (tmp_path / "net.pt2").rename(tmp_path / "net\udcff.pt2")
     message = r"takes uint8 images of 0 \.\. 255, so classifier.mean and classifier.std must not be set"
-    check(ExportClassifierConfig(weights=str(tmp_path / "net.pt2"), mean=[0.5]), message)
+    check(ExportClassifierConfig(weights=str(path), mean=[0.5]), message)
 
 
 def graph(folder: Path, layout: str = "nchw", outputs: tuple[str, ...] = ("logits",), inputs: int = 1) -> Path:
@@ -354,6 +356,12 @@ def graph(folder: Path, layout: str = "nchw", outputs: tuple[str, ...] = ("logit
 )
 def test_graphs(form: dict[str, Any], settings: dict[str, Any], message: str | None, tmp_path: Path) -> None:
     check(OnnxClassifierConfig(weights=str(graph(tmp_path, **form)), **settings), message)
+
+
+@needs_onnx
+def test_a_graph_whose_name_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    path = graph(tmp_path).rename(tmp_path / "net\udcff.onnx")
+    check(OnnxClassifierConfig(weights=str(path)), "onnxruntime reads no file whose path is not UTF-8: rename ")
 
 
 # ---- what an answer comes from
@@ -508,3 +516,11 @@ def of_colours(images: np.ndarray) -> np.ndarray:
     """Red, green, or both, of images whose red comes last."""
     _, green, red = torch.from_numpy(images).mean((2, 3)).T
     return (20 * torch.stack([red - green, green - red, 5 * (red + green - 1)], 1)).softmax(1).numpy()
+
+
+@needs_hf
+def test_an_adapter_needs_its_package(eye_of_transformers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    (eye_of_transformers / "adapter_config.json").write_text("{}")
+    config = HuggingFaceClassifierConfig(weights=str(eye_of_transformers))
+    check(config, "the adapter in .*adapter_config.json needs the package peft")

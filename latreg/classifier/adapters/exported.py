@@ -70,14 +70,16 @@ def _listening(told: list[BaseException]) -> Iterator[None]:
 
 def _loaded(path: Path) -> ExportedProgram:
     """Outputs that are objects of transformers can only be read where it was imported."""
-    try:
-        return torch.export.load(path)
-    except Exception as error:
-        if "transformers" not in str(error) or find_spec("transformers") is None:
-            raise
+    with path.open("rb") as file:  # torch itself takes no name that is not UTF-8
+        try:
+            return torch.export.load(file)
+        except Exception as error:
+            if "transformers" not in str(error) or find_spec("transformers") is None:
+                raise
         import_module("transformers.modeling_outputs")
         import_module("transformers.utils.generic")
-        return torch.export.load(path)
+        file.seek(0)
+        return torch.export.load(file)
 
 
 def of_shape(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latreg.classifier.adapters.adapted import Model
-from latreg.classifier.adapters.importing import extra
+from latreg.classifier.adapters.importing import extra, in_utf8
 from latreg.classifier.adapters.inputs import MAX_SIDE, MIN_CROP, Inputs, Preset, numbers, per_channel
 from latreg.classifier.adapters.module import answering
 from latreg.classifier.adapters.timm import Transform
@@ -22,7 +22,8 @@ from latreg.json_files import read_names
 from latreg.zoo import weights
 
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")  # the second one since transformers 5
-FILES = ["config.json", *PROCESSORS, "adapter_config.json", "*.safetensors", "*.safetensors.index.json"]
+ADAPTER = "adapter_config.json"  # of a model that was trained by low-rank updates or the like
+FILES = ["config.json", *PROCESSORS, ADAPTER, "*.safetensors", "*.safetensors.index.json"]
 INSTALL = "pip install 'latreg[hf]'"
 
 
@@ -37,7 +38,9 @@ def load_huggingface(config: HuggingFaceClassifierConfig, dataset: DatasetConfig
     """
     transformers = extra("transformers", "classifier=huggingface", INSTALL)
     transformers.utils.logging.disable_progress_bar()
-    folder = _folder(config)
+    folder = in_utf8(_folder(config), "transformers")
+    if (folder / ADAPTER).is_file():  # without this package it is passed over in silence
+        extra("peft", f"the adapter in {folder / ADAPTER}", "pip install peft")
     try:
         network = transformers.AutoModelForImageClassification.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, dtype=torch.float32

@@ -1,6 +1,7 @@
-"""Things that settings name by their import path."""
+"""What adapters need from outside: things that settings name by their import path, packages, names of files."""
 
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -39,3 +40,16 @@ def extra(package: str, needed_for: str, install: str) -> ModuleType:
         raise LatregError(
             f"{needed_for} needs the package {package}, which cannot be imported ({reason(error)}); {install}"
         ) from error
+
+
+def in_utf8(path: Path, reader: str) -> Path:
+    """The path, for a package that takes no other names.
+
+    Raises:
+        LatregError: it is no UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise LatregError(f"{reader} reads no file whose path is not UTF-8: rename {path}, or make a link") from error
+    return path

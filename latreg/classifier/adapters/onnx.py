@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latreg.classifier.adapters.adapted import Model
 from latreg.classifier.adapters.exported import of_shape
-from latreg.classifier.adapters.importing import extra
+from latreg.classifier.adapters.importing import extra, in_utf8
 from latreg.config import DatasetConfig, OnnxClassifierConfig
 from latreg.errors import LatregError, reason
 from latreg.zoo import weights
@@ -33,7 +33,7 @@ def load_onnx(config: OnnxClassifierConfig, dataset: DatasetConfig, device: torc
     Raises:
         LatregError: a package is missing, the file cannot be read, or it takes something else than a batch of images.
     """
-    path = weights.resolve(config.weights, "classifier.weights")
+    path = in_utf8(weights.resolve(config.weights, "classifier.weights"), "onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what fails is raised, too
