@@ -80,7 +80,10 @@ def toy_config(setup):
         confident_below=0.01,
     )
     truncation = SimpleNamespace(mode="none", center="global", cutoff=None)
-    names = {"dataset": SimpleNamespace(name="toy", class_names=["a", "b", "c"]), "strategy": SimpleNamespace(name=setup.strategy)}
+    names = {
+        "dataset": SimpleNamespace(name="toy", class_names=["a", "b", "c"]),
+        "strategy": SimpleNamespace(name=setup.strategy),
+    }
     validity = SimpleNamespace(stability=True)
     return SimpleNamespace(run_seed=0, search=search, truncation=truncation, validity=validity, **names)
 
