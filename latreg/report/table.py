@@ -67,6 +67,7 @@ FAULTS = (
     Column("SSIM, median", "ssim_median", "value"),
     Column("class pairs", "class_pairs", "number"),
 )
+OF_VALID = ("valid_faults", "queries_per_valid_fault")
 MEASURED = (  # from metrics.json, where it was measured
     Column("judge distance", "judge_distance", "value", first=True),
     Column("LPIPS", "lpips", "value"),
@@ -80,6 +81,8 @@ def columns(results: Results) -> list[Column]:
     """Those that the results have; older ones do not tell which faults are robust."""
     rows = results.cells
     known = [column for column in FAULTS if all(column.name in row.numbers for row in rows)]
+    if any(column.name == "robust_faults" for column in known):  # then these say less
+        known = [replace(column, first=column.first and column.name not in OF_VALID) for column in known]
     return [*_repetitions(results), *FLIPS, *_gates(results), *known, *_measured(results)]
 
 
