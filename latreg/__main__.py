@@ -22,6 +22,8 @@ COMMANDS = {
     "export": Command("export", "write the faults of a run with their labels, for use elsewhere"),
     "publish": Command("publish", "push weights, records or exported faults to the Hugging Face hub"),
     "retest": Command("retest", "show the faults of a run to another classifier, with an exit code for CI"),
+    "repair": Command("repair", "train a classifier on with the faults of a run, and measure what that does"),
+    "mutants": Command("mutants", "how well the faults of a run tell slightly wrong classifiers from the searched one"),
     "annotate": Command("annotate", "let people name the faults of runs on a page in the browser"),
     "agreement": Command("agreement", "what people said of a study, beside the judge"),
     "report": Command("report.__main__", "compare runs on one page, with intervals, tests and pictures"),

@@ -65,7 +65,7 @@ def test_run_is_read_by_hydra(monkeypatch, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("latreg re", {"replay", "retest", "report"}),
+        ("latreg re", {"replay", "retest", "repair", "report"}),
         ("latreg run +experiment=mnist_h", {"+experiment=mnist_hunt"}),
         ("latreg run +experiment=mnist_hunt search.sources", {"search.sources_per_class="}),
     ],

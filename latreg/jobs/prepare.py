@@ -1,7 +1,5 @@
 """The stages that prepare a search: they train its networks and measure them."""
 
-import logging
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -72,14 +70,3 @@ STAGES: dict[str, Callable[[Config, RunFolder], dict[str, Any]]] = {
     "fit_density": density,
     "make_probe": make_probe,
 }
-
-
-def _quiet_lightning() -> None:
-    """Lightning prints its messages a second time beside the log, and advice that no user can act on."""
-    logging.getLogger("lightning").handlers.clear()
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
-
-
-_quiet_lightning()

@@ -1,6 +1,6 @@
 """The saved faults of a run, for those who use them further: export, retest and replay."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,16 @@ def read_faults(run_dir: Path, dataset: DatasetConfig, kind: str = ROBUST) -> li
     if len(whole) < len(faults):
         raise LatregError(f"expected each fault in {run_dir} with its images and the answer to it, but some have none")
     return whole
+
+
+def check_searched(faults: Iterable[Fault], sut_id: str) -> None:
+    """Refuse another classifier than the one that gets the faults wrong.
+
+    Raises:
+        LatregError: a fault is another's.
+    """
+    if others := {fault.record.sut_id for fault in faults} - {sut_id}:
+        raise LatregError(f"the run searched the classifier {others.pop()[:12]}, but its weights are now {sut_id[:12]}")
 
 
 def _others(rows: Sequence[BoundaryRecord], kind: str) -> str:

@@ -5,11 +5,13 @@ whole sweep. Instead the others run `latreg.jobs.device_worker`, which reads the
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -138,3 +140,14 @@ def _end(processes: Sequence["subprocess.Popen[bytes]"], patience: float) -> Non
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _quiet_lightning() -> None:
+    """Lightning prints its messages a second time beside the log, and advice that no user can act on."""
+    logging.getLogger("lightning").handlers.clear()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+_quiet_lightning()

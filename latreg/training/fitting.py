@@ -76,10 +76,10 @@ class StopWhereNotFinite(Callback):
     """End a training whose numbers are lost, before they get into its checkpoint.
 
     Args:
-        last: the checkpoint.
+        last: the checkpoint; None = there will be none.
     """
 
-    def __init__(self, last: Path) -> None:
+    def __init__(self, last: Path | None) -> None:
         self.last = last
 
     def on_train_batch_end(
@@ -93,7 +93,7 @@ class StopWhereNotFinite(Callback):
             self._stop("weights that are not finite came up", trainer.global_step)
 
     def _stop(self, reason: str, step: int) -> None:
-        kept = last_good(self.last if self.last.is_file() else None)
+        kept = last_good(self.last if self.last and self.last.is_file() else None)
         raise LatregError(f"{reason} in step {step}; {kept}; try a lower learning_rate")
 
 
