@@ -438,6 +438,19 @@ class MimicryConfig(StrategyConfig):
 
 
 @dataclass
+class GradientConfig(StrategyConfig):
+    """Projected gradient descent in w, by a white box."""
+
+    _target_: str = setting("latreg.search.gradient.Gradient", choices=("latreg.search.gradient.Gradient",))
+    name: str = setting("gradient", choices=("gradient",))
+    step: float = setting(MISSING, low=0)  # length in w
+    radius: float = setting(MISSING, low=0)  # of the ball around the source's w
+    steps: int = setting(MISSING, low=1, high=MANY)
+    bisection_steps: int = setting(12, low=0, high=FINEST)
+    root_finder: str = setting("itp", choices=("bisection", "itp"))
+
+
+@dataclass
 class VAETrainingConfig:
     """Recipe of `validity.vae`: Adam with a one-cycle learning rate."""
 
@@ -614,6 +627,7 @@ def register() -> None:
     store.store(group="strategy", name="walk_schema", node=WalkConfig)
     store.store(group="strategy", name="genetic_schema", node=GeneticConfig)
     store.store(group="strategy", name="mimicry_schema", node=MimicryConfig)
+    store.store(group="strategy", name="gradient_schema", node=GradientConfig)
 
 
 def first_z_seed_of(config: Config) -> int:

@@ -60,7 +60,7 @@ class Source:
     z_seed: int
 
 
-SPACES = ("z", "alphas")
+SPACES = ("z", "w", "alphas")
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Latent:
     """Numbers that no seed draws, and what they are.
 
     Attributes:
-        space: z = they are added to the source's z; alphas = one for each layer, which replaces the source's w by
-            (1 - alpha) w_source + alpha w_partner.
-        values: float32 numbers: z_dim or num_ws of them.
+        space: z = they are added to the source's z; w = to its w on all layers, behind the truncation; alphas = one for
+            each layer, which replaces the source's w by (1 - alpha) w_source + alpha w_partner.
+        values: float32 numbers: z_dim, w_dim or num_ws of them.
     """
 
     space: str  # one of SPACES
@@ -238,16 +238,18 @@ class Ask:
 
     Attributes:
         proposals: images to be shown to the SUT; the answer is their evaluations.
-        appraisal: an image to be appraised; the answer is its verdict. None = there are proposals.
+        appraisal: an image to be appraised; the answer is its verdict.
+        slope_at: an image at which the SUT is differentiated; the answer is the gradient.
     """
 
     proposals: Sequence[Proposal] = ()
     appraisal: Appraisal | None = None
+    slope_at: Proposal | None = None
 
     @property
     def cost(self) -> int:
-        """In queries."""
-        return len(self.proposals)
+        """In queries; a gradient is one."""
+        return len(self.proposals) + (self.slope_at is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,6 +257,13 @@ class Query(Ask):
     """What does the SUT say about these images?"""
 
     proposals: Sequence[Proposal] = field()  # field() = without the default of Ask
+
+
+@dataclass(frozen=True, eq=False)
+class Slope(Ask):
+    """How do the log-odds of the class change with the image's w? Only a white box knows."""
+
+    slope_at: Proposal = field()
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,7 +288,7 @@ class Report(Ask):
     pair: BoundaryPair
 
 
-Tell = list[Evaluation] | Verdict | Finding
+Tell = list[Evaluation] | Verdict | Finding | np.ndarray
 
 
 class Strategy(Protocol):
@@ -289,6 +298,7 @@ class Strategy(Protocol):
     """
 
     needs_accepted: bool = True  # False = also run on sources that fail the baseline gate
+    needs_slopes: bool = False  # it asks for gradients, which only networks of latreg have
 
     @property
     def mixed_layers(self) -> Sequence[Sequence[int]]:

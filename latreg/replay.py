@@ -96,7 +96,7 @@ def problems(
 def check_recipes(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:
     """Refuse rows that no search of these networks writes."""
     layers = range(parts.generator.num_ws)
-    lengths = {"z": parts.generator.z_dim, "alphas": len(layers)}
+    lengths = {"z": parts.generator.z_dim, "w": parts.generator.w_avg.shape[-1], "alphas": len(layers)}
     for pair in pairs:
         answers = (p for p in (pair.last_probabilities, pair.first_probabilities) if p is not None)
         whole = pair.source_image is not None and all(answers)

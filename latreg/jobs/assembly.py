@@ -8,17 +8,19 @@ from hydra.utils import instantiate
 
 from latreg.classifier.adapters import AdaptedSUT, load_classifier
 from latreg.classifier.adapters.importing import imported
+from latreg.classifier.sut import TorchSUT
 from latreg.compute.device import CHUNK, make_device
 from latreg.config import Config, OwnGeneratorConfig, OwnStrategyConfig, SearchConfig, StrategyConfig
 from latreg.errors import LatregError, reason
 from latreg.generator.own import load_own_generator
-from latreg.generator.pretrained import load_generator
+from latreg.generator.pretrained import StyleGAN2, load_generator
 from latreg.interfaces import SUT, Columns, Generator, Strategy
 from latreg.jobs.checks import check_search
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits
 from latreg.search.renderer import Renderer
 from latreg.search.reuse import LayerwiseGenerator, memory_bytes
+from latreg.search.slopes import WhiteBox
 from latreg.search.truncation import make_truncation
 from latreg.validity.density import ClassDensity
 from latreg.validity.gates import Gates
@@ -106,6 +108,7 @@ def assemble(cfg: Config) -> Parts:
             suitable_concurrency(generator, cfg.search.concurrency),
         ),
         cfg.search.severity_steps,
+        white_box(generator, sut) if strategy.needs_slopes else None,
     )
     return Parts(generator, sut, judge, vae, density, held_out, renderer, engine, gates.columns)
 
@@ -146,6 +149,18 @@ def make_own_strategy(cfg: OwnStrategyConfig) -> Strategy:
             f"strategy._target_ must make what derives from latreg.interfaces.Strategy, got {type(strategy).__name__}"
         )
     return strategy
+
+
+def white_box(generator: Generator, sut: SUT) -> WhiteBox:
+    """What differentiates the two.
+
+    Raises:
+        LatregError: one of them was made elsewhere, so that nothing is known of its inside.
+    """
+    if not isinstance(generator, StyleGAN2) or not isinstance(sut, TorchSUT):
+        raise LatregError("strategy=gradient sees into the networks: it needs a generator and a classifier of latreg")
+    synthesis = generator.network.synthesis
+    return WhiteBox(lambda w: synthesis(w) * 0.5 + 0.5, sut.network)
 
 
 def suitable_chunk(generator: Generator) -> int:

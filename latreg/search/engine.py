@@ -40,6 +40,7 @@ from latreg.search.truncation import Truncation
 SUT_BATCH = 16  # images per call at least, where there are so many: a SUT is smaller than a generator
 VERDICTS_AT_ONCE = 8  # at least, where so many searches are alive: a judge takes longer for each of a few images
 Appraiser = Callable[[Sequence[Appraisal]], list[Verdict]]
+Slopes = Callable[[Tensor, int], np.ndarray]  # w (1, L, w_dim) and a class => gradient (w_dim,)
 
 
 @dataclass(eq=False)
@@ -149,6 +150,7 @@ class Engine:
         strategy: Strategy,
         limits: Limits,
         severity_steps: int = 0,
+        slopes: Slopes | None = None,
     ) -> None:
         self.renderer = renderer
         self.sut = sut
@@ -158,6 +160,7 @@ class Engine:
         self.strategy = strategy
         self.limits = limits
         self.severity_steps = severity_steps
+        self.slopes = slopes
         self.queries = 0
         self.ended: list[int] = []
         self.live: list[int] = []
@@ -213,11 +216,14 @@ class Engine:
 
     def _round(self, live: list[SourceSearch]) -> None:
         waiting = [search for search in live if search.ask.appraisal]
-        querying = [search for search in live if not search.ask.appraisal]
+        sloping = [(search, at) for search in live if (at := search.ask.slope_at)]
+        querying = [search for search in live if search.ask.proposals]
         if waiting and len(waiting) >= min(VERDICTS_AT_ONCE, len(live)):
             verdicts = self._verdicts(waiting)
             for search, verdict in zip(waiting, verdicts, strict=True):
                 search.tell(verdict)
+        for search, proposal in sloping:
+            search.tell(self._slope(Request(search.source, proposal)))
         asked = [[Request(search.source, proposal) for proposal in search.ask.proposals] for search in querying]
         answers = iter(self.evaluate([request for requests in asked for request in requests]))
         for search, requests in zip(querying, asked, strict=True):
@@ -248,6 +254,12 @@ class Engine:
         """The SUT's probabilities (K,) for images (C, H, W) uint8 of a source; no search spends these queries."""
         batches = torch.split(torch.from_numpy(np.stack(images)), self._sut_batch)
         return [answer for batch in batches for answer in self._answers(batch, [source] * len(batch))]
+
+    def _slope(self, request: Request) -> np.ndarray:
+        """One at a time, so that it does not depend on others."""
+        assert self.slopes is not None, "a strategy that asks for gradients says needs_slopes"
+        self.queries += 1
+        return self.slopes(self.renderer.compose([request]), request.source.label)
 
     @property
     def _sut_batch(self) -> int:

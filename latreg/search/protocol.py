@@ -4,6 +4,8 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TypeVar, cast
 
+import numpy as np
+
 from latreg.interfaces import (
     Appraisal,
     Appraise,
@@ -15,6 +17,7 @@ from latreg.interfaces import (
     Proposal,
     Query,
     Report,
+    Slope,
     Tell,
     Verdict,
 )
@@ -36,6 +39,11 @@ def query_one(proposal: Proposal) -> Search[Evaluation]:
     """Show one image to the SUT."""
     (evaluation,) = yield from query([proposal])
     return evaluation
+
+
+def slope(proposal: Proposal) -> Search[np.ndarray]:
+    """The gradient (w_dim,) of the log-odds of the class at an image, along its w on all layers; it costs a query."""
+    return cast(np.ndarray, (yield Slope(proposal)))
 
 
 def report(start: Evaluation, pair: BoundaryPair) -> Search[Finding]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from latreg.data.images import quantize
 from latreg.errors import LatregError
-from latreg.interfaces import Generator, Source
+from latreg.interfaces import Generator, Proposal, Source
 from latreg.search.latent import layer_alphas, mix, truncate
 from latreg.search.recipes import Request, partner_of
 from latreg.search.reuse import LayerwiseGenerator, Memory, ReusingSynthesis, memory_bytes
@@ -92,6 +92,8 @@ class Renderer:
         device = self._centers.device
         psi = torch.tensor([p.psi for p in proposals], device=device, dtype=torch.float32)
         w = self._truncated([_input(r) for r in requests], psi)
+        if any(offset := [_added(p) for p in proposals]):
+            w = w + torch.tensor([own or (0.0,) * w.shape[-1] for own in offset], device=device)[:, None]
         if not any(p.partner_z_seed is not None for p in proposals):
             return w
         partners: list[_Input] = [(partner_of(r.proposal) or r.source, ()) for r in requests]
@@ -120,6 +122,12 @@ def _input(request: Request) -> _Input:
     """That of a request's own w, whatever is mixed into it."""
     latent = request.proposal.latent
     return request.source, latent.values if latent is not None and latent.space == "z" else ()
+
+
+def _added(proposal: Proposal) -> tuple[float, ...]:
+    """What is added to w on all layers, () = nothing."""
+    latent = proposal.latent
+    return latent.values if latent is not None and latent.space == "w" else ()
 
 
 def _moved(z: np.ndarray, offset: tuple[float, ...]) -> np.ndarray:

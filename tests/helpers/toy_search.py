@@ -12,7 +12,7 @@ from latreg.search.engine import Engine, Limits
 from latreg.search.outcome import RunContext
 from latreg.search.renderer import Renderer
 from latreg.search.truncation import Fixed
-from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
+from tests.helpers.toys import LinearGenerator, LinearSUT, LinearWhiteBox, ScriptedAppraiser
 
 SOURCES = [Source(label, z_seed) for z_seed in range(8) for label in range(3)]
 
@@ -47,15 +47,17 @@ def make_engine(
     severity_steps=0,
 ):
     generator = LinearGenerator()
+    sut = LinearSUT(generator, sharpness)
     return Engine(
         Renderer(generator, center, None, chunk),
-        LinearSUT(generator, sharpness),
+        sut,
         appraiser or ScriptedAppraiser(),
         truncation or Fixed(1.0),
         gate or BaselineGate(),
         strategy,
         limits or Limits(max_queries_per_source=40),
         severity_steps,
+        LinearWhiteBox(generator, sut),
     )
 
 

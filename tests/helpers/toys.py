@@ -2,10 +2,12 @@
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from latreg.interfaces import Appraisal, Verdict
+from latreg.search.slopes import WhiteBox
 
 SIZE = 16
 
@@ -52,6 +54,18 @@ class LinearSUT:
 
     def logits(self, pixels: Tensor) -> Tensor:
         return pixels @ self.weight + self.bias
+
+
+class LinearWhiteBox(WhiteBox):
+    """Differentiates the two, and counts how often."""
+
+    def __init__(self, generator: LinearGenerator, sut: LinearSUT) -> None:
+        super().__init__(generator.synthesize, lambda images: sut.logits(images.flatten(1) - sut.offset))
+        self.asked = 0
+
+    def __call__(self, w: Tensor, label: int) -> np.ndarray:
+        self.asked += 1
+        return super().__call__(w, label)
 
 
 class ScriptedAppraiser:

@@ -10,9 +10,11 @@ import torch
 
 from latreg.errors import LatregError
 from latreg.interfaces import Proposal
+from latreg.jobs.assembly import white_box
 from latreg.runs.records import read_part, write_part
 from latreg.search.engine import Limits
 from latreg.search.genetic import Genetic
+from latreg.search.gradient import Gradient
 from latreg.search.mimicry import Mimicry
 from latreg.search.outcome import saved_images, to_record
 from latreg.search.recipes import Request
@@ -24,6 +26,7 @@ SPACE = {"num_ws": 8, "z_dim": 6}
 WALK = Walk(0.5, 200, run_seed=0).prepared(**SPACE)
 GENETIC = Genetic(25, 10, 0.1, 50, run_seed=0).prepared(**SPACE)
 MIMICRY = Mimicry(10, 8, run_seed=0).prepared(**SPACE)
+GRADIENT = Gradient(0.25, 4.0, 40, 10, "itp").prepared(**SPACE)
 STEEP = 0.02  # what rounding to 8 bits does to a solved distance
 
 
@@ -82,7 +85,33 @@ def test_the_two_images_of_mimicry_lie_on_both_sides_of_the_solved_boundary():
         assert means[0] - STEEP <= solved <= means[1] + STEEP
 
 
-@pytest.mark.parametrize("strategy", [WALK, GENETIC, MIMICRY], ids=lambda strategy: strategy.name)
+def test_a_gradient_leads_straight_to_the_solved_boundary():
+    """Of the linear toy it is the same everywhere, so all steps go one way as long as the next best class stays."""
+    engine, searches = found(GRADIENT)
+    assert len(searches) == len(SOURCES)
+    straight = 0
+    for search in searches:
+        nearest = solved_distance(engine, search) / 4  # w is a quarter of z
+        crossing = np.linalg.norm(search.pair.first.proposal.latent.values)
+        assert crossing >= nearest * (1 - STEEP)
+        straight += search.pair.first.predicted == search.start.rivals(1)[0] and crossing <= nearest * (1 + STEEP)
+        assert search.queries <= 2 * np.ceil(GRADIENT.radius / GRADIENT.step) + 2 + GRADIENT.bisection_steps + 2
+    assert straight >= len(SOURCES) / 2
+
+
+def test_no_gradient_leaves_its_ball():
+    for search in make_engine(replace(GRADIENT, radius=0.5)).run(SOURCES):
+        if search.pair:
+            assert np.linalg.norm(search.pair.first.proposal.latent.values) <= 0.5 * (1 + 1e-6)
+
+
+def test_networks_made_elsewhere_have_no_gradients():
+    engine = make_engine(GRADIENT)
+    with pytest.raises(LatregError, match="needs a generator and a classifier of latreg"):
+        white_box(engine.renderer.generator, engine.sut)
+
+
+@pytest.mark.parametrize("strategy", [WALK, GENETIC, MIMICRY, GRADIENT], ids=lambda strategy: strategy.name)
 def test_a_row_renders_its_images_again(strategy, tmp_path):
     engine, searches = found(strategy)
     rows = [to_record(search, CONTEXT) for search in searches]
