@@ -1,6 +1,6 @@
 """How well do a run's faults tell slightly wrong classifiers from the searched one: python -m latreg.mutants RUN_DIR.
 
-Makes mutants of the classifier (trained on without a class, with wrong labels, pruned, with noise on the weights) and
+Makes mutants of the classifier (trained on without a class or with wrong labels, pruned, with noise on the weights) and
 shows them the faults, their sources, and real test images. A test tells a mutant from the original where their answers
 differ. Prints the share of such tests, and the mutation score: the share of mutants that some tests tell, if so many
 are drawn. A control is trained on with nothing wrong: what is told from the original there is no mistake.
@@ -23,7 +23,7 @@ from scipy.stats import hypergeom
 from torch import Tensor
 
 from latreg.classifier.finetuning import load_finetuning
-from latreg.classifier.mutation import CONTROL, OPERATORS, mutants
+from latreg.classifier.mutation import CHECKED, CONTROL, OPERATORS, Original, mutants
 from latreg.classifier.networks import Classifier
 from latreg.classifier.sut import TorchSUT, predictions
 from latreg.data.images import ImageSet
@@ -81,13 +81,14 @@ def score_mutants(run_dir: Path, kind: str = ROBUST, each: int = 3, images: int 
     if each < 1:
         raise LatregError(f"--each must be at least 1, got {each}")
     cfg = load_run_config(run_dir)
-    finetuning = load_finetuning(cfg.classifier, cfg.dataset)
+    finetuning = load_finetuning(cfg.classifier, cfg.dataset).at_full_rate()
+    original = Original(finetuning, load_split(cfg.dataset, "validation").spread(CHECKED))
     faults = read_faults(run_dir, cfg.dataset, kind)
     check_searched(faults, finetuning.id)
     test = load_split(cfg.dataset, "test").spread(REAL_IMAGES)
     tests = tests_of(faults, test)
     before = _answers(finetuning.network, tests)
-    made = mutants(finetuning, load_split(cfg.dataset, "train"), images, each)
+    made = mutants(original, load_split(cfg.dataset, "train"), images, each)
     found = [_compared(name, number, _answers(network, tests), before, test) for name, number, network in made]
     facts = {"classifier": finetuning.path.stem, "sut_id": finetuning.id, "dataset": cfg.dataset.name}
     sizes = {name: len(shown) for name, shown in tests.items()}

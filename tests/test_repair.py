@@ -16,7 +16,7 @@ from latreg.evaluation.repairing import halved
 from tests.helpers.stripes import stripes_config
 from tests.helpers.stripes_run import FAULTS, stripes_as_data, trained_stripes, write_run
 
-PLAN = ("--images", 480, "--share", 0.5, "--repetitions", 2, "--learning-rate", 0.05)
+PLAN = ("--images", 480, "--share", 0.5, "--repetitions", 1, "--learning-rate", 0.05)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,22 +57,20 @@ def test_faults_repair_what_controls_do_not(repaired):
 
 def test_numbers_add_up(repaired):
     arm = json.loads((repaired / "repair.json").read_text())["arms"]["faults"]
-    assert sum(one["corrected"]["of"] for one in arm["repetitions"]) == arm["corrected"]["of"] == FAULTS
+    assert sum(one["corrected"]["of"] for one in arm["repetitions"]) == arm["corrected"]["of"] == FAULTS // 2
     assert sum(one["corrected"]["right"] for one in arm["repetitions"]) == arm["corrected"]["right"]
-    assert arm["trained_on"]["of"] == FAULTS
+    assert arm["trained_on"]["of"] == FAULTS // 2
     assert arm["corrected_of_kept"]["of"] == 0
     assert arm["corrected_of_kept"]["rate"] is None
 
 
 def test_the_weights_are_a_classifier_with_a_card(repaired):
     cfg = stripes_config()
-    paths = sorted(repaired.glob("*.safetensors"))
-    suts = [load_sut(str(path), cfg.dataset) for path in paths]
-    assert len({sut.id for sut in suts}) == 2
-    for sut in suts:
-        assert sut.card["test_accuracy"] == accuracy(sut, load_split(cfg.dataset, "test"))
-        assert sut.card["trained_on_with_faults"]["kind"] == "robust"
-    again = load_finetuning(replace(cfg.classifier, weights=str(paths[0])), cfg.dataset)
+    (path,) = repaired.glob("*.safetensors")
+    sut = load_sut(str(path), cfg.dataset)
+    assert sut.card["test_accuracy"] == accuracy(sut, load_split(cfg.dataset, "test"))
+    assert sut.card["trained_on_with_faults"]["kind"] == "robust"
+    again = load_finetuning(replace(cfg.classifier, weights=str(path)), cfg.dataset)
     assert again.recipe.learning_rate == pytest.approx(0.005)
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -83,6 +83,10 @@ class Finetuning:
         batches = TrainingBatches(data, batch_size, run_seed)
         trainer.fit(module, DataLoader(batches, batch_size=None))
         return module.network.cpu().eval()
+
+    def at_full_rate(self) -> Self:
+        """The same with the learning rate of the recipe."""
+        return replace(self, recipe=replace(self.recipe, learning_rate=SLOWER * self.recipe.learning_rate))
 
     def save(self, path: Path, network: Classifier, card: Mapping[str, Any]) -> str:
         """Write a network that came from this one, with a card; returns its sha256."""

@@ -2,10 +2,14 @@
 
 The operators are those of DeepMutation (Ma et al. 2018, arXiv 1805.05206) and DeepCrime (Humbatova et al. 2021) that
 apply to a network that is already trained. An operator makes one mutant for each number; the same number, the same one.
+Those that change weights are as strong as costs LOSS of the accuracy on real images, for networks differ in what they
+bear.
 """
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,50 +17,93 @@ from torch import Tensor, nn
 
 from latreg.classifier.finetuning import Finetuning, mixture
 from latreg.classifier.networks import Classifier
-from latreg.data.images import ImageSet
+from latreg.data.images import ImageSet, to_unit
 
 NOISE = 0.1  # share of the labels that are changed
-PRUNED = 0.4  # share of the weights of a layer that become 0 ..
-PRUNED_MORE = 0.05  # .. and how much larger it is for each further mutant
-FUZZ = 0.1  # standard deviation of the noise on a layer's weights, of that of the weights
-
-Operator = Callable[[Finetuning, ImageSet, int], Classifier]  # the classifier, what it is trained on, and a number
+LOSS = 0.01  # of the accuracy, by changed weights
+HALVINGS = 7  # of the interval 0 to 1 in which their strength lies
+CHECKED = 1000  # validation images on which it is found
 
 
-def retrained(finetuning: Finetuning, data: ImageSet, number: int) -> Classifier:
+@dataclass(frozen=True, eq=False)
+class Original:
+    """What mutants are made from.
+
+    Attributes:
+        finetuning: the classifier, at the learning rate of its recipe.
+        validation: real images on which its accuracy is looked at.
+    """
+
+    finetuning: Finetuning
+    validation: ImageSet
+
+    @cached_property
+    def accuracy(self) -> float:
+        """On the validation images."""
+        return self.accuracy_of(self.finetuning.network)
+
+    @torch.inference_mode()
+    def accuracy_of(self, network: Classifier) -> float:
+        """Likewise, of a network that is not asked often enough to be compiled."""
+        batches = torch.split(self.validation.images, 250)
+        answers = torch.cat([network.eval()(to_unit(batch)).argmax(dim=1) for batch in batches])
+        return float((answers == self.validation.labels).float().mean())
+
+
+Operator = Callable[[Original, ImageSet, int], Classifier]  # the original, what it is trained on, and a number
+
+
+def retrained(original: Original, data: ImageSet, number: int) -> Classifier:
     """No mutant: trained on with nothing changed. It shows what any training changes."""
-    return finetuning(data, number)
+    return original.finetuning(data, number)
 
 
-def dropped_class(finetuning: Finetuning, data: ImageSet, number: int) -> Classifier:
+def dropped_class(original: Original, data: ImageSet, number: int) -> Classifier:
     """Trained on without the images of one class, the one that has the number."""
-    others = data.labels != number % finetuning.network.num_classes
-    return finetuning(ImageSet(data.images[others], data.labels[others]), number)
+    others = data.labels != number % original.finetuning.network.num_classes
+    return original.finetuning(ImageSet(data.images[others], data.labels[others]), number)
 
 
-def label_noise(finetuning: Finetuning, data: ImageSet, number: int) -> Classifier:
+def label_noise(original: Original, data: ImageSet, number: int) -> Classifier:
     """Trained on with NOISE of the labels changed, to any other class."""
-    rng, classes = np.random.default_rng([number, 3]), finetuning.network.num_classes
+    rng, classes = np.random.default_rng([number, 3]), original.finetuning.network.num_classes
     shift = rng.integers(1, classes, len(data)) * (rng.random(len(data)) < NOISE)
-    return finetuning(ImageSet(data.images, (data.labels + torch.from_numpy(shift)) % classes), number)
+    return original.finetuning(ImageSet(data.images, (data.labels + torch.from_numpy(shift)) % classes), number)
 
 
-def pruned(finetuning: Finetuning, data: ImageSet, number: int) -> Classifier:
-    """The smallest weights of each layer are 0; the share grows with the number. It is not trained."""
-    network = copy.deepcopy(finetuning.network)
-    for weight in _weights(network):
-        size = weight.abs()
-        weight[size <= size.flatten().quantile(min(PRUNED + PRUNED_MORE * number, 1))] = 0
-    return network
+def pruned(original: Original, data: ImageSet, number: int) -> Classifier:
+    """The smallest weights of each layer are 0, among half of them, which the number draws."""
+
+    def change(network: Classifier, strength: float) -> None:
+        rng = np.random.default_rng([number, 4])
+        for weight in _weights(network):
+            drawn = torch.from_numpy(rng.random(tuple(weight.shape)) < 0.5)
+            weight[drawn & (weight.abs() <= weight.abs().flatten().quantile(strength))] = 0
+
+    return _as_strong_as_allowed(original, change)
 
 
-def fuzzed(finetuning: Finetuning, data: ImageSet, number: int) -> Classifier:
-    """Gaussian noise is added to the weights of each layer. It is not trained."""
-    network, rng = copy.deepcopy(finetuning.network), np.random.default_rng([number, 4])
-    for weight in _weights(network):
-        noise = torch.from_numpy(rng.standard_normal(tuple(weight.shape), dtype=np.float32))
-        weight.add_(FUZZ * weight.std() * noise)
-    return network
+def fuzzed(original: Original, data: ImageSet, number: int) -> Classifier:
+    """Gaussian noise is added to the weights of each layer; its strength is relative to their standard deviation."""
+
+    def change(network: Classifier, strength: float) -> None:
+        rng = np.random.default_rng([number, 5])
+        for weight in _weights(network):
+            noise = torch.from_numpy(rng.standard_normal(tuple(weight.shape), dtype=np.float32))
+            weight.add_(strength * weight.std() * noise)
+
+    return _as_strong_as_allowed(original, change)
+
+
+def _as_strong_as_allowed(original: Original, change: Callable[[Classifier, float], None]) -> Classifier:
+    """A copy with its weights changed at the largest strength, 0 to 1, that costs at most LOSS, by bisection."""
+    best, strength = copy.deepcopy(original.finetuning.network), 0.0
+    for halving in range(1, HALVINGS + 1):
+        network = copy.deepcopy(original.finetuning.network)
+        change(network, strength + 2**-halving)
+        if original.accuracy_of(network) >= original.accuracy - LOSS:
+            best, strength = network, strength + 2**-halving
+    return best
 
 
 def _weights(network: Classifier) -> Iterator[Tensor]:
@@ -76,7 +123,7 @@ OPERATORS: dict[str, Operator] = {
 CONTROL = "retrained"
 
 
-def mutants(finetuning: Finetuning, train: ImageSet, images: int, each: int) -> Iterator[tuple[str, int, Classifier]]:
+def mutants(original: Original, train: ImageSet, images: int, each: int) -> Iterator[tuple[str, int, Classifier]]:
     """So many of each operator: its name, the number, and the network.
 
     Args:
@@ -87,4 +134,4 @@ def mutants(finetuning: Finetuning, train: ImageSet, images: int, each: int) -> 
     nothing = train.slice(0, 0)
     for name, operator in OPERATORS.items():
         for number in range(each):
-            yield name, number, operator(finetuning, mixture(train, nothing, images, 0, number), number)
+            yield name, number, operator(original, mixture(train, nothing, images, 0, number), number)

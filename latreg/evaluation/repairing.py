@@ -42,8 +42,8 @@ class Plan:
         repetitions: with other halves, batches and augmentations.
     """
 
-    images: int = 20_000
-    share: float = 0.25
+    images: int = 10_240
+    share: float = 0.05
     repetitions: int = 3
 
 
