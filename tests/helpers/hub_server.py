@@ -2,9 +2,8 @@
 
 import base64
 import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.helpers import json_server
 
 
 class Hub:
@@ -36,57 +35,35 @@ class Hub:
         return {"id": key.split("/", 1)[1], "private": found["visibility"] == "private", "siblings": siblings}
 
 
-class Handler(BaseHTTPRequestHandler):
-    hub: Hub
+class Handler(json_server.JsonHandler):
+    service: Hub
 
     def do_GET(self):
         key = self.path.removeprefix("/api/").partition("?")[0]
-        if key in self.hub.repositories:
-            self._reply(self.hub.info(key))
+        if key in self.service.repositories:
+            self.reply(self.service.info(key))
         else:
-            self._reply({"error": "Repository not found"}, 404, "RepoNotFound")
+            self.reply({"error": "Repository not found"}, 404, **{"X-Error-Code": "RepoNotFound"})
 
     def do_POST(self):
-        self.hub.tokens.add(self.headers.get("Authorization"))
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.service.tokens.add(self.headers.get("Authorization"))
+        body = self.body()
         path = self.path.removeprefix("/api/")
-        if self.hub.refuses:
-            self._reply({"error": "You have no rights there"}, 403)
+        if self.service.refuses:
+            self.reply({"error": "You have no rights there"}, 403)
         elif path == "repos/create":
-            self._reply(self.hub.create(**json.loads(body)))
+            self.reply(self.service.create(**json.loads(body)))
         elif "/preupload/" in path:
             files = [
                 {"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in json.loads(body)["files"]
             ]
-            self._reply({"files": files})
+            self.reply({"files": files})
         elif "/commit/" in path:
-            self._reply(self.hub.commit(path.partition("/commit/")[0], map(json.loads, body.splitlines())))
+            self.reply(self.service.commit(path.partition("/commit/")[0], map(json.loads, body.splitlines())))
         else:
-            self._reply({})
-
-    def _reply(self, content, status=200, code=None):
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if code:
-            self.send_header("X-Error-Code", code)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
+            self.reply({})
 
 
-@contextmanager
 def serving():
-    """A server for as long as the block lasts => what it holds."""
-    hub = Hub()
-    handler = type("HubHandler", (Handler,), {"hub": hub})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        hub.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield hub
-        finally:
-            server.shutdown()
+    """A hub for as long as the block lasts."""
+    return json_server.serving(Handler, Hub())

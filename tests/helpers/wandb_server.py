@@ -3,14 +3,12 @@
 import json
 import os
 import re
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote, unquote
 
 import wandb
 
 from latreg.tracking import link
+from tests.helpers import json_server
 
 KEY = "0123456789" * 4
 ENTITY, PROJECT = "nobody", "latreg"
@@ -110,47 +108,24 @@ class Account:
         return {"view": values | {"id": f"id of {name}", "name": name, "project": project}, "inserted": inserted}
 
 
-class Handler(BaseHTTPRequestHandler):
-    account: Account
+class Handler(json_server.JsonHandler):
+    service: Account
 
     def do_POST(self):
-        body = self._body()
+        body = self.body()
         if self.path == "/graphql":
             request = json.loads(body)
-            self._reply(self.account.answer(request["query"], request.get("variables") or {}))
+            self.reply(self.service.answer(request["query"], request.get("variables") or {}))
             return
         if self.path.endswith("/file_stream"):
-            self.account.stream(json.loads(body).get("files", {}))
-        self._reply({})
+            self.service.stream(json.loads(body).get("files", {}))
+        self.reply({})
 
     def do_PUT(self):
-        self.account.files[unquote(self.path).removeprefix("/storage/")] = self._body()
-        self._reply({})
-
-    def _body(self):
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def _reply(self, content):
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
+        self.service.files[unquote(self.path).removeprefix("/storage/")] = self.body()
+        self.reply({})
 
 
-@contextmanager
 def serving():
     """A server for as long as the block lasts => its account."""
-    account = Account()
-    handler = type("AccountHandler", (Handler,), {"account": account})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        account.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield account
-        finally:
-            server.shutdown()
+    return json_server.serving(Handler, Account())
