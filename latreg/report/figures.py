@@ -121,7 +121,7 @@ class _Truncations:
         crowded = len(self.psis) + len(self.adaptive) > UNCROWDED
         lines = ["\n" * (crowded and number % 2 == 0) for number in range(len(self.adaptive))]
         names = [f"{psi:g}" for psi in self.psis] + [a + b for a, b in zip(lines, self.adaptive, strict=True)]
-        axes.set_xticks(range(len(names)), names, fontsize=8)
+        axes.set_xticks(range(len(names)), names, fontsize=6.5 if crowded else 8)
         axes.set_xlim(-0.5, len(names) - 0.5)
         if self.adaptive and self.psis:
             axes.axvline(len(self.psis) - 0.5, color="#999999", linewidth=0.8)
