@@ -18,18 +18,19 @@ from latreg.runs.files import replacing
 
 CAPTIONS = {
     "yield": (
-        "Flips and valid faults per source",
-        "Wrong answers (above) and valid faults (below) per source against psi; bars are 95 % Wilson intervals. Left "
-        "towards the mean of all classes, right towards the mean of the class. random sweeps psi on from that of the "
-        "source, down to 0.55 as published, so small psi leave it nothing to sweep.",
+        "Flips and robust faults per source",
+        "Wrong answers (above) and robust faults (below; valid ones where runs know no robust ones) per source against "
+        "psi; bars are 95 % Wilson intervals. Left towards the mean of all classes, right towards the mean of the "
+        "class. random sweeps psi on from that of the source, down to 0.55 as published, so small psi leave it nothing "
+        "to sweep.",
     ),
     "cost": (
-        "What a valid fault costs",
-        "Sources and queries per valid fault on a logarithmic scale; bars are 95 % bootstrap intervals, open above "
-        "where resamples had no fault at all.",
+        "What a fault costs",
+        "Sources and queries per robust fault (valid ones where runs know no robust ones) on a logarithmic scale; bars "
+        "are 95 % bootstrap intervals, open above where resamples had no fault at all.",
     ),
     "budget": (
-        "Valid faults against queries",
+        "Faults against queries",
         "In the order of the search: without truncation, and with the truncation that found most.",
     ),
     "validity": (
