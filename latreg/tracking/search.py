@@ -7,7 +7,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
@@ -151,9 +152,9 @@ class Tracker:
         import wandb
 
         table = wandb.Table(columns=[*IMAGES, *NAMES, *self._columns])
-        for record in self._rows:
-            names = [self._class_name(record.label), self._class_name(record.predicted)]
-            table.add_data(*_images(record), *names, *(_cell(record.column(name)) for name in self._columns))
+        for row in self._rows:
+            names = [self._class_name(row.record.label), self._class_name(row.record.predicted)]
+            table.add_data(*row.images, *names, *(_cell(row.record.column(name)) for name in self._columns))
         run.log({"boundary": table})
 
     def _log_histograms(self, run: Run) -> None:
@@ -166,24 +167,42 @@ class Tracker:
         return self._class_names[label] if label is not None and label < len(self._class_names) else None
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A record, whose images are encoded once for all tables that show them."""
+
+    record: BoundaryRecord
+
+    @cached_property
+    def images(self) -> list[Any]:
+        """Its images for a table, None where there is none."""
+        import wandb
+
+        from latreg.runs.strips import enlarged
+
+        of = self.record
+        images = (of.source_image, of.last_image, of.first_image, of.severe_image)
+        return [None if image is None else wandb.Image(enlarged(image)) for image in images]
+
+
 class _Rows:
     """The records worth a row. Beyond the limit valid faults push out flips, and flips sources without a find."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._heap: list[tuple[tuple[bool, bool, bool, bool], int, BoundaryRecord]] = []
+        self._heap: list[tuple[tuple[bool, bool, bool, bool], int, _Row]] = []
         self._seen = 0
 
     def add(self, record: BoundaryRecord) -> None:
         self._seen += 1
         rank = (record.robust_fault is True, record.valid_fault, record.flipped, record.accepted)
-        heapq.heappush(self._heap, (rank, -self._seen, record))  # the count decides ties, and keeps the earlier one
+        heapq.heappush(self._heap, (rank, -self._seen, _Row(record)))  # the count decides ties: the earlier one stays
         if len(self._heap) > self._limit:
             heapq.heappop(self._heap)
 
-    def __iter__(self) -> Iterator[BoundaryRecord]:
+    def __iter__(self) -> Iterator[_Row]:
         """In the order in which they came."""
-        return (record for _, _, record in sorted(self._heap, key=lambda entry: -entry[1]))
+        return (row for _, _, row in sorted(self._heap, key=lambda entry: -entry[1]))
 
 
 def _cell_of(config: Mapping[str, Any]) -> Cell:
@@ -204,16 +223,6 @@ def _values(record: BoundaryRecord) -> dict[str, float]:
     of = {"sources/psi": record.source_psi, "sources/margin": record.source_margin}
     flip = {"flips/psi": record.psi_first, "flips/alpha": record.alpha_first, "flips/margin": record.first_margin}
     return of | {name: value for name, value in flip.items() if value is not None}
-
-
-def _images(record: BoundaryRecord) -> list[Any]:
-    """Its images for a table, None where there is none."""
-    import wandb
-
-    from latreg.runs.strips import enlarged
-
-    images = (record.source_image, record.last_image, record.first_image, record.severe_image)
-    return [None if image is None else wandb.Image(enlarged(image)) for image in images]
 
 
 def _use_weights(run: Run, name: str, id: str) -> None:

@@ -17,6 +17,7 @@ from latreg import agreement
 from latreg.composing import composed
 from latreg.config import TrackingConfig
 from latreg.interfaces import BoundaryRecord
+from latreg.runs import strips
 from latreg.runs.folder import flatten
 from latreg.runs.provenance import git_commit
 from latreg.tracking import COLUMNS, Tracker, lightning_logger, link
@@ -151,6 +152,18 @@ def test_the_table_grows_while_the_search_goes_on(tmp_path: Path):
         for z_seed in range(FIRST_TABLE + 1):
             tracker.log_record(replace(SOURCE, z_seed=z_seed))
     assert len(table_of(tmp_path / "run")["data"]) == FIRST_TABLE
+
+
+def test_an_image_is_encoded_once_for_all_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    encoded, enlarged = [], strips.enlarged
+    monkeypatch.setattr(strips, "enlarged", lambda image: encoded.append(image) or enlarged(image))
+    (tmp_path / "run").mkdir()
+    with Tracker(config(), CONFIG, tmp_path / "run", "exp", measured=MEASURED) as tracker:
+        for z_seed in range(FIRST_TABLE):
+            tracker.log_record(replace(SOURCE, z_seed=z_seed))
+        tracker.finish({}, {})
+    assert len(list((tmp_path / "run").glob("wandb/*run-*/files/media/table/*.table.json"))) == 2
+    assert len(encoded) == FIRST_TABLE
 
 
 def test_shards_are_a_group_of_their_own_and_named(tmp_path: Path):
