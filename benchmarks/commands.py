@@ -32,9 +32,11 @@ COMMANDS = {
     "cifar10_one": ("+experiment=cifar10_hunt", *ONE),
     "cifar10_random": ("+experiment=cifar10_random",),
     "cifar10_hunt": ("+experiment=cifar10_hunt",),
+    "cifar10_hunt_untracked": ("+experiment=cifar10_hunt", "tracking=disabled"),
     "cifar10_mixing": ("+experiment=cifar10_mixing",),
     "mnist_hunt": ("+experiment=mnist_hunt",),
     "mnist_mixing": ("+experiment=mnist_mixing",),
+    "mnist_mixing_untracked": ("+experiment=mnist_mixing", "tracking=disabled"),
 }
 COLUMNS = ("command", "before", "spread", "after", "spread", "ratio", "MiB before", "after", "found", "same")
 
@@ -87,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, pair in tallies.items():
                 for tree, tally in zip((before, HERE), pair, strict=True):
                     tally.run(tree, of_size(COMMANDS[name], asked.sources))
+                a, b = (tally.seconds[-1] for tally in pair)
+                print(f"{name}: {a:.1f} and {b:.1f} CPU seconds", flush=True)  # the table comes when all is done
     rows = [row(name, *pair) for name, pair in tallies.items()]
     print(aligned([COLUMNS, *rows]))
     return 0 if all(cells[-1] for cells in rows) else 1

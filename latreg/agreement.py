@@ -1,7 +1,6 @@
 """What people said of a study: python -m latreg.agreement study/. Writes agreement.json into the folder."""
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from latreg.annotation.labelstudio import take_answers
 from latreg.annotation.study import read_study
 from latreg.errors import LatregError
 from latreg.measures.tables import aligned, percent, shown
-from latreg.runs.files import replacing
+from latreg.runs.files import write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.labelstudio:
             print(f"{take_answers(study, options.study, options.labelstudio)} answers are new or changed")
         found = agreement(study, read_all(options.study))
-        with replacing(options.study / "agreement.json") as file:
-            file.write(json.dumps(found, indent=2).encode())
+        write_json(options.study / "agreement.json", found)
         if options.wandb:
             _log(options.study, study.dataset, found)
     except LatregError as error:

@@ -7,7 +7,6 @@ are drawn. A control is trained on with nothing wrong: what is told from the ori
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -32,7 +31,7 @@ from latreg.errors import LatregError
 from latreg.measures.metrics import wilson
 from latreg.measures.tables import aligned, percent
 from latreg.runs.faults import KINDS, ROBUST, Fault, check_searched, read_faults
-from latreg.runs.files import replacing
+from latreg.runs.files import write_json
 from latreg.runs.saved_config import load_run_config
 
 log = logging.getLogger("latreg.mutants")  # __name__ is __main__ where it is a command
@@ -56,8 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         results = score_mutants(options.run_dir, options.kind, options.each, options.images)
         if options.output:
-            with replacing(options.output) as file:
-                file.write((json.dumps(results, indent=2) + "\n").encode())
+            write_json(options.output, results)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,7 +6,6 @@ real images alone. Writes repair.json, and the weights that were trained with fa
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -37,7 +36,7 @@ from latreg.evaluation.repairing import (
 )
 from latreg.measures.tables import aligned, percent
 from latreg.runs.faults import KINDS, ROBUST, check_searched, read_faults
-from latreg.runs.files import check_empty, replacing, writing
+from latreg.runs.files import check_empty, write_json, writing
 from latreg.runs.provenance import versions
 from latreg.runs.saved_config import load_run_config
 
@@ -101,8 +100,7 @@ def repair(
 
     before = answers_of(finetuning.network, material)
     results = {**facts, **summary(repeat(finetuning, material, plan, keep), before, material)}
-    with replacing(output / "repair.json") as file:
-        file.write((json.dumps(results, indent=2) + "\n").encode())
+    write_json(output / "repair.json", results)
     return results
 
 

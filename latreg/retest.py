@@ -6,7 +6,6 @@ regression test.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from latreg.jobs.sut_check import check_sut
 from latreg.measures.metrics import wilson
 from latreg.measures.tables import aligned
 from latreg.runs.faults import KINDS, ROBUST, read_faults
-from latreg.runs.files import replacing
+from latreg.runs.files import write_json
 from latreg.runs.saved_config import load_run_config
 
 SETTINGS = ("classifier", "device")  # what may be set; all else is the run's
@@ -48,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_rate(options.max_failure_rate)
         results = retest(options.run_dir, options.settings, options.kind)
         if options.output:
-            with replacing(options.output) as file:
-                file.write((json.dumps(results, indent=2) + "\n").encode())
+            write_json(options.output, results)
     except LatregError as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,7 +5,6 @@ sees), so that an annotator who says the same of all is found out.
 """
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,7 @@ from latreg.json_files import checked, read_json
 from latreg.names import check_name
 from latreg.runs.cell import Cell
 from latreg.runs.faults import FLIPPED, ROBUST, VALID, fault_of, read_fitting
-from latreg.runs.files import check_empty, replacing, writing
+from latreg.runs.files import check_empty, write_json, writing
 from latreg.runs.folder import read_config
 from latreg.runs.records import encode_png
 from latreg.runs.saved_config import load_run_config
@@ -102,8 +101,7 @@ def make_study(run_dirs: Sequence[Path], folder: Path, size: int, seed: int) -> 
         (folder / "images").mkdir(parents=True)
         for item, picture in zip(items, pictures, strict=True):
             image_path(folder, item.id).write_bytes(picture)
-    with replacing(folder / FILE) as file:  # last: a folder with it is whole
-        file.write(json.dumps(asdict(study), indent=1).encode())
+    write_json(folder / FILE, asdict(study))  # last: a folder with it is whole
     return study
 
 

@@ -1,10 +1,11 @@
 """Files that are there whole or not at all, whatever ends the process or fills the disk."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError
 
@@ -30,6 +31,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write numbers and names for people and programs, whole or not at all.
+
+    Raises:
+        LatregError: the disk is full or the folder cannot be written.
+    """
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 @contextmanager

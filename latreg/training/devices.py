@@ -4,7 +4,6 @@ Lightning would repeat the command line in each process: another Hydra job in an
 whole sweep. Instead the others run `latreg.jobs.device_worker`, which reads the config.yaml of the first one's folder.
 """
 
-import json
 import logging
 import os
 import subprocess
@@ -25,7 +24,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from latreg.config import TrainerConfig
 from latreg.errors import LatregError
-from latreg.runs.files import replacing
+from latreg.runs.files import write_json
 from latreg.runs.folder import read_status
 
 GAN_STRATEGY = "ddp_find_unused_parameters_true"  # a step of a GAN leaves G or D without gradients
@@ -126,9 +125,7 @@ def _watch(processes: Sequence["subprocess.Popen[bytes]"], over: threading.Event
 def _note_failure(run_dir: Path) -> None:
     """Do what the run's folder would have done at the end."""
     print(FAILED, file=sys.stderr, flush=True)
-    status = {**read_status(run_dir), "state": "failed", "error": FAILED}
-    with replacing(run_dir / "status.json") as file:
-        file.write((json.dumps(status, indent=2) + "\n").encode())
+    write_json(run_dir / "status.json", {**read_status(run_dir), "state": "failed", "error": FAILED})
 
 
 def _end(processes: Sequence["subprocess.Popen[bytes]"], patience: float) -> None:
