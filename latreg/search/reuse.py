@@ -38,9 +38,9 @@ class LayerwiseGenerator(Protocol):
         ...
 
 
-CPU_BYTES = 768 * 2**20
+CPU_BYTES = 384 * 2**20  # with more a search is hardly faster, see docs/decisions.md
 CUDA_SHARE = 0.25  # of the memory of a GPU
-TURNOVER = 4 * CPU_BYTES  # that is forgotten until the holes it leaves are given back
+TURNOVER = CPU_BYTES  # that is forgotten until the holes it leaves are given back
 
 
 def memory_bytes(device: torch.device) -> int:
