@@ -11,13 +11,15 @@ SEARCH += ("search.max_queries_per_source=40", "classifier.probe_images=0", "sea
 
 
 EXPERIMENTS = {
-    "mnist_random": (),
+    "mnist_random": (),  # slow only because the others do all that it does, and more
     "mnist_mixing": ("strategy.layer_sets=[[7],[3,4,5],[0,1,2,3,4,5]]",),
     "cifar10_hunt": (),  # a verdict or a guess of ITP that differs would send it another way
 }
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment", [pytest.param(name, marks=pytest.mark.slow if name == "mnist_random" else ()) for name in EXPERIMENTS]
+)
 def test_the_records_do_not_depend_on_how_a_search_was_executed(cli, tmp_path, experiment):
     def search(name, *overrides):
         folder = tmp_path / name
