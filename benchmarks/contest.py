@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.cases import Case, screen
 from benchmarks.measure import Clock
-from benchmarks.naive import NaiveSearch
+from benchmarks.naive import NaiveNetworks, NaiveSearch
 from latreg.interfaces import Strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import Engine, Limits, SourceSearch
@@ -80,15 +80,8 @@ def contest(case: Case, workload: Workload, clock: Clock) -> dict[str, Any]:
 
 def make_naive(case: Case, workload: Workload) -> NaiveSearch:
     """One image per call."""
-    return NaiveSearch(
-        case.generator.network,
-        case.sut.network,
-        screen,
-        Fixed(1.0),
-        workload.strategy,
-        workload.max_queries,
-        workload.center,
-    )
+    networks = NaiveNetworks(case.generator.network, case.sut.network, workload.center)
+    return NaiveSearch(networks, screen, Fixed(1.0), workload.strategy, workload.max_queries)
 
 
 def make_engine(case: Case, workload: Workload) -> Engine:

@@ -27,34 +27,55 @@ from latreg.search.recipes import partner_of
 from latreg.search.truncation import Truncation
 
 
-class NaiveSearch:
-    """Runs a strategy source by source, proposal by proposal.
+class NaiveNetworks:
+    """Generator and classifier as they were trained: nothing is remembered, folded or compiled.
 
     Args:
         network, classifier: those of the engine's generator and SUT.
         center: what truncation shrinks towards, "class" or "global".
     """
 
-    def __init__(
-        self,
-        network: GeneratorNetwork,
-        classifier: Classifier,
-        appraise: Appraiser,
-        truncation: Truncation,
-        strategy: Strategy,
-        max_queries: int,
-        center: str,
-    ) -> None:
+    def __init__(self, network: GeneratorNetwork, classifier: Classifier, center: str) -> None:
         self.network = copy.deepcopy(network)
         for parameter in self.network.parameters():
             parameter.data = parameter.data.contiguous()
         self.classifier = classifier
+        mapping = network.mapping
+        self.centers = mapping.w_avg_class if center == "class" else mapping.w_avg.expand(mapping.c_dim, -1)
+
+    @torch.no_grad()
+    def latent(self, source: Source, psi: float) -> Tensor:
+        """w (1, num_ws, w_dim)."""
+        device = self.centers.device
+        z = np.random.RandomState(source.z_seed).randn(1, self.network.mapping.z_dim).astype(np.float32)
+        c = F.one_hot(torch.tensor([source.label], device=device), self.network.mapping.c_dim).float()
+        w = self.network.mapping(torch.from_numpy(z).to(device), c)[:, None].repeat(1, self.network.num_ws, 1)
+        return truncate(w, self.centers[source.label][None], torch.tensor([psi], device=device), None)
+
+    @torch.no_grad()
+    def show(self, w: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """w (N, num_ws, w_dim) => images (N, C, H, W) uint8, and what the classifier says of them, (N, K)."""
+        images = quantize(synthesize(self.network.synthesis, w) * 0.5 + 0.5)
+        probabilities = self.classifier(to_unit(images)).softmax(dim=1)
+        return images.cpu().numpy(), probabilities.cpu().numpy()
+
+
+class NaiveSearch:
+    """Runs a strategy source by source, proposal by proposal."""
+
+    def __init__(
+        self,
+        networks: NaiveNetworks,
+        appraise: Appraiser,
+        truncation: Truncation,
+        strategy: Strategy,
+        max_queries: int,
+    ) -> None:
+        self.networks = networks
         self.appraise = appraise
         self.truncation = truncation
         self.strategy = strategy
         self.max_queries = max_queries
-        mapping = network.mapping
-        self.centers = mapping.w_avg_class if center == "class" else mapping.w_avg.expand(mapping.c_dim, -1)
 
     def run(self, sources: Sequence[Source]) -> Iterator[SourceSearch]:
         """Search the sources, one after another."""
@@ -68,23 +89,14 @@ class NaiveSearch:
                     search.tell([self.evaluate(source, proposal) for proposal in search.ask.proposals])
             yield search
 
-    @torch.no_grad()
     def evaluate(self, source: Source, proposal: Proposal) -> Evaluation:
         """Render one image and ask the SUT about it."""
-        w = self._latent(source, proposal.psi)
+        w = self.networks.latent(source, proposal.psi)
         if (partner := partner_of(proposal)) is not None:
-            alphas = layer_alphas([proposal], self.network.num_ws)
-            w = mix(w, self._latent(partner, proposal.psi), alphas.to(w.device))
-        image = quantize(synthesize(self.network.synthesis, w) * 0.5 + 0.5)
-        probabilities = self.classifier(to_unit(image)).softmax(dim=1)
-        return Evaluation(proposal, source.label, image[0].cpu().numpy(), probabilities[0].cpu().numpy())
-
-    def _latent(self, source: Source, psi: float) -> Tensor:
-        device = self.centers.device
-        z = np.random.RandomState(source.z_seed).randn(1, self.network.mapping.z_dim).astype(np.float32)
-        c = F.one_hot(torch.tensor([source.label], device=device), self.network.mapping.c_dim).float()
-        w = self.network.mapping(torch.from_numpy(z).to(device), c)[:, None].repeat(1, self.network.num_ws, 1)
-        return truncate(w, self.centers[source.label][None], torch.tensor([psi], device=device), None)
+            alphas = layer_alphas([proposal], self.networks.network.num_ws)
+            w = mix(w, self.networks.latent(partner, proposal.psi), alphas.to(w.device))
+        (image,), (probabilities,) = self.networks.show(w)
+        return Evaluation(proposal, source.label, image, probabilities)
 
 
 def synthesize(network: SynthesisNetwork, ws: Tensor) -> Tensor:

@@ -111,12 +111,12 @@ class SourceSearch:
             severe = yield from most_severe(report.start, report.pair, verdict, self.severity_steps)
         found = Finding(report.pair, verdict, severe, before, self.queries - before)
         self.findings.append(found)
-        if self.best is None or _worth(found) > _worth(self.best):
+        if self.best is None or worth(found) > worth(self.best):
             self.best = found
         return found
 
 
-def _worth(found: Finding) -> tuple[bool, bool, bool, float]:
+def worth(found: Finding) -> tuple[bool, bool, bool, float]:
     """Valid, then robust, then screened, then of a narrow bracket; of equals the first found is kept."""
     return found.valid, found.robust, found.screened, -found.pair.width
 

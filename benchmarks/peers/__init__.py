@@ -1,0 +1,1 @@
+"""Searches of other people, on the networks, sources and gates of latreg."""
