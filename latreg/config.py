@@ -438,6 +438,24 @@ class MimicryConfig(StrategyConfig):
 
 
 @dataclass
+class CMAMEConfig(StrategyConfig):
+    """Quality diversity in z: a map of images with the least margins."""
+
+    _target_: str = setting("latreg.search.cma_me.CMAME", choices=("latreg.search.cma_me.CMAME",))
+    name: str = setting("cma_me", choices=("cma_me",))
+    sigma: float = setting(MISSING, above=0)  # of the first generation in each coordinate of z
+    population: int = setting(MISSING, low=2, high=MANY)
+    generations: int = setting(MISSING, low=1, high=MANY)
+    cells: int = setting(MISSING, low=1, high=WIDE)  # of the map along each axis
+    reach: float = setting(MISSING, above=0)  # of the map to both sides of the source's image, levels being in [0, 1]
+    bisection_steps: int = setting(12, low=0, high=FINEST)
+    root_finder: str = setting("itp", choices=("bisection", "itp"))
+    # What a pair must be for the search of a source to end, None = it goes on until the budget is spent.
+    until: str | None = setting("robust", choices=("flipped", "screened", "valid", "robust", None))
+    run_seed: int = setting(MISSING, low=0, high=LAST_SEED)  # draws the generations
+
+
+@dataclass
 class GradientConfig(StrategyConfig):
     """Projected gradient descent in w, by a white box."""
 
@@ -627,6 +645,7 @@ def register() -> None:
     store.store(group="strategy", name="walk_schema", node=WalkConfig)
     store.store(group="strategy", name="genetic_schema", node=GeneticConfig)
     store.store(group="strategy", name="mimicry_schema", node=MimicryConfig)
+    store.store(group="strategy", name="cma_me_schema", node=CMAMEConfig)
     store.store(group="strategy", name="gradient_schema", node=GradientConfig)
 
 

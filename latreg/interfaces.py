@@ -223,6 +223,10 @@ class Finding:
         fault = self.severe.evaluation if self.severe else self.pair.first
         return self.valid and fault.margin <= -ROBUST_MARGIN
 
+    def reaches(self, goal: str) -> bool:
+        """It is what a search looks for: flipped, screened, valid or robust."""
+        return {"flipped": True, "screened": self.screened, "valid": self.valid, "robust": self.robust}[goal]
+
 
 @dataclass(frozen=True, eq=False)
 class Appraisal:

@@ -143,7 +143,7 @@ MISFITS = [
     ("foo=1", "foo is no setting: the configuration has stage, name, "),
     (
         "strategy=luck",
-        "strategy must be one of genetic, gradient, hunt, mimicry, mixing, "
+        "strategy must be one of cma_me, genetic, gradient, hunt, mimicry, mixing, "
         "mixing_published, random, random_published, sampling, walk, got luck",
     ),
     ("search.chunk", "Error parsing override 'search.chunk' missing EQUAL at '<EOF>'"),

@@ -145,7 +145,7 @@ BAD_INPUT = [
     ("search.sourcs_per_class=1", "search.sourcs_per_class is no setting: did you mean search.sources_per_class"),
     (
         "strategy=luck",
-        "strategy must be one of genetic, gradient, hunt, mimicry, mixing, "
+        "strategy must be one of cma_me, genetic, gradient, hunt, mimicry, mixing, "
         "mixing_published, random, random_published, sampling, walk, got luck",
     ),
 ]

@@ -10,7 +10,7 @@ from latreg.errors import LatregError
 _DATASETS = ("mnist", "fashion_mnist", "cifar10")  # in the order in which they are shown, others behind them
 _STRATEGIES = (
     *("sampling", "random", "random_published", "mixing", "mixing_published", "hunt"),
-    *("walk", "genetic", "mimicry", "gradient"),
+    *("walk", "genetic", "mimicry", "cma_me", "gradient"),
 )
 _CENTERS = ("global", "class")
 _ADAPTIVE = ("salvage", "minimal")

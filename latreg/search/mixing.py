@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from latreg.errors import LatregError
-from latreg.interfaces import Evaluation, Finding, Proposal, Source, Strategy
+from latreg.interfaces import Evaluation, Proposal, Source, Strategy
 from latreg.search.boundary import find_boundary
 from latreg.search.protocol import Search, appraise, query_one, report
 
@@ -80,7 +80,7 @@ class Mixing(Strategy):
             )
             if not self._hit(pair.first):
                 continue
-            if self._enough((yield from report(start, pair))):
+            if (yield from report(start, pair)).reaches(self.until):
                 return
 
     def _mixtures(self, source: Source, start: Evaluation) -> Iterator["_Mixture"]:
@@ -103,10 +103,6 @@ class Mixing(Strategy):
         if self.targeted:
             return evaluation.predicted == evaluation.proposal.rival
         return evaluation.flipped
-
-    def _enough(self, found: Finding) -> bool:
-        reached = {"flipped": True, "screened": found.screened, "valid": found.valid, "robust": found.robust}
-        return reached[self.until]
 
 
 @dataclass(frozen=True)

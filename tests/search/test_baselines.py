@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from latreg.errors import LatregError
-from latreg.interfaces import Proposal
+from latreg.interfaces import Evaluation, Proposal
 from latreg.jobs.assembly import white_box
 from latreg.runs.records import read_part, write_part
+from latreg.search.cma_me import CMAME, measures
 from latreg.search.engine import Limits
 from latreg.search.genetic import Genetic
 from latreg.search.gradient import Gradient
@@ -25,6 +26,7 @@ from tests.helpers.toys import ScriptedAppraiser
 SPACE = {"num_ws": 8, "z_dim": 6}
 WALK = Walk(0.5, 200, run_seed=0).prepared(**SPACE)
 GENETIC = Genetic(25, 10, 0.1, 50, run_seed=0).prepared(**SPACE)
+CMA_ME = CMAME(2.0, 10, 50, 20, 0.2, 10, "itp", "robust", run_seed=0).prepared(**SPACE)
 MIMICRY = Mimicry(10, 8, run_seed=0).prepared(**SPACE)
 GRADIENT = Gradient(0.25, 4.0, 40, 10, "itp").prepared(**SPACE)
 STEEP = 0.02  # what rounding to 8 bits does to a solved distance
@@ -51,7 +53,7 @@ def solved_distance(engine, search):
     return min(float((own[label] - own[c]) / (to_z[label] - to_z[c]).norm()) for c in others)
 
 
-@pytest.mark.parametrize("strategy", [WALK, GENETIC], ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("strategy", [WALK, GENETIC, CMA_ME], ids=lambda strategy: strategy.name)
 def test_no_fault_is_nearer_than_the_solved_boundary(strategy):
     engine, searches = found(strategy)
     for search in searches:
@@ -59,8 +61,9 @@ def test_no_fault_is_nearer_than_the_solved_boundary(strategy):
         assert offset >= solved_distance(engine, search) * (1 - STEEP)
 
 
-def test_the_margin_leads_a_genetic_search_to_its_fault():
-    (_, led), (_, blind) = found(GENETIC), found(WALK)
+@pytest.mark.parametrize("strategy", [GENETIC, CMA_ME], ids=lambda strategy: strategy.name)
+def test_the_margin_leads_a_population_to_its_fault(strategy):
+    (_, led), (_, blind) = found(strategy), found(WALK)
     assert len(led) == len(SOURCES)
     assert len(led) > 1.5 * len(blind)
 
@@ -83,6 +86,36 @@ def test_the_two_images_of_mimicry_lie_on_both_sides_of_the_solved_boundary():
         solved = float(gap[0] / (gap[0] - gap[1]))
         means = [np.mean(end.latent.values) if end.latent else 0.0 for end in (last, first)]
         assert means[0] - STEEP <= solved <= means[1] + STEEP
+
+
+def test_the_pairs_of_cma_me_lie_on_the_solved_boundary_of_their_line():
+    engine, searches = found(CMA_ME)
+    for search in searches:
+        last, first = search.pair.last.proposal, search.pair.first.proposal
+        own, at_first = logits(engine, [Request(search.source, at) for at in (search.start.proposal, first)])
+        gap = [float(at[search.source.label] - at[search.pair.first.predicted]) for at in (own, at_first)]
+        lengths = [np.linalg.norm(end.latent.values) if end.latent else 0.0 for end in (last, first)]
+        solved = lengths[1] * gap[0] / (gap[0] - gap[1])
+        assert lengths[0] * (1 - STEEP) <= solved <= lengths[1] * (1 + STEEP)
+
+
+def test_a_map_without_a_goal_is_filled_with_faults_of_its_cells():
+    """Until the budget is spent: one of each cell, so of different boldness or lightness."""
+    limits = Limits(max_queries_per_source=200)
+    for search in make_engine(replace(CMA_ME, until=None), limits=limits).run(SOURCES[:4]):
+        assert search.queries == 200
+        assert len(search.findings) > 3
+        ends = [found.pair.beyond.end if found.pair.beyond else found.pair.first for found in search.findings]
+        places = [measures(end) - measures(search.start) for end in ends]
+        cells = [tuple(np.clip(np.floor(place / 0.02), -10, 9)) for place in places]
+        assert len(set(cells)) == len(cells)
+
+
+def test_boldness_is_the_share_of_bright_pixels_and_lightness_their_mean():
+    levels = np.zeros((1, 2, 2), np.uint8)
+    levels[0, 0] = 255, 204
+    assert measures(Evaluation(Proposal(1.0), 0, levels, np.array([1.0]))) == pytest.approx([0.5, 0.9])
+    assert not measures(Evaluation(Proposal(1.0), 0, levels // 3, np.array([1.0]))).any()
 
 
 def test_a_gradient_leads_straight_to_the_solved_boundary():
@@ -111,7 +144,7 @@ def test_networks_made_elsewhere_have_no_gradients():
         white_box(engine.renderer.generator, engine.sut)
 
 
-@pytest.mark.parametrize("strategy", [WALK, GENETIC, MIMICRY, GRADIENT], ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("strategy", [WALK, GENETIC, CMA_ME, MIMICRY, GRADIENT], ids=lambda strategy: strategy.name)
 def test_a_row_renders_its_images_again(strategy, tmp_path):
     engine, searches = found(strategy)
     rows = [to_record(search, CONTEXT) for search in searches]
@@ -127,7 +160,11 @@ def test_genetic_refuses_to_keep_everybody():
         replace(GENETIC, keep=25).prepared(**SPACE)
 
 
-def test_a_missing_extra_is_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pymoo.algorithms.moo.nsga2", None)
-    with pytest.raises(LatregError, match=r"strategy=mimicry needs an extra: pip install 'latreg\[baselines\]'"):
-        MIMICRY.prepared(**SPACE)
+@pytest.mark.parametrize(
+    ("strategy", "module"), [(MIMICRY, "pymoo.algorithms.moo.nsga2"), (CMA_ME, "ribs.emitters")], ids=["pymoo", "ribs"]
+)
+def test_a_missing_extra_is_one_sentence(strategy, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    message = rf"strategy={strategy.name} needs an extra: pip install 'latreg\[baselines\]'"
+    with pytest.raises(LatregError, match=message):
+        strategy.prepared(**SPACE)
