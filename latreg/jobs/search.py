@@ -1,5 +1,6 @@
 """The stage that searches: boundary inputs of a classifier, saved part by part, logged and scored."""
 
+import logging
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -30,6 +31,8 @@ from latreg.runs.faults import image_shape
 from latreg.runs.files import writing
 from latreg.runs.folder import RunFolder
 from latreg.tracking import Tracker
+
+log = logging.getLogger(__name__)
 
 
 def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
@@ -96,7 +99,7 @@ def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[
     Raises:
         LatregError: there are not `count` of them, so this process was not alone.
     """
-    found = list(records.read_records(run_dir))
+    found = _with_pairs(run_dir)
     if len(found) != count:
         raise LatregError(
             f"expected {count} records in {run_dir}, got {len(found)}: another process must have written there; "
@@ -104,3 +107,13 @@ def read_in_order(run_dir: Path, sources: Sequence[Source], count: int) -> list[
         )
     position = {source: number for number, source in enumerate(sources)}
     return sorted(found, key=lambda record: position[records.source_of(record)])
+
+
+def _with_pairs(run_dir: Path) -> list[BoundaryRecord]:
+    """The records, with all reported pairs if these can be read: a search does not end without its numbers for them."""
+    found = list(records.read_records(run_dir))
+    try:
+        return list(records.with_pairs(run_dir, found))
+    except LatregError as error:
+        log.warning("How long a fault takes to find is not measured: %s", error)
+        return found

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from latreg.interfaces import BoundaryRecord
+from latreg.measures.waiting import KINDS, first_faults, waits
 
 STRATA = ("confident", "uncertain")
 HELD_OUT = "held_out"  # the flag of the judge that has no part in the gates
@@ -61,6 +62,7 @@ def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[
         "sources_per_valid_fault": _ratio(len(records), len(faults)),
         **_robust(records, faults),
         **_held_out(faults),
+        **_waits(records),
         "stability_median": _median([r.stability for r in faults]),
         **{name: _total([r.column(name) for r in records]) for name in APART},
         "boundary_margin_median": boundary_margin_median(flipped),
@@ -100,6 +102,23 @@ def _held_out(faults: Sequence[BoundaryRecord]) -> dict[str, Any]:
     known = {kind: [bool(flag) for flag in flags if flag is not None] for kind, flags in kept.items()}
     shares = {f"held_out_rate_of_{kind}": _ratio(sum(flags), len(flags)) for kind, flags in known.items()}
     return shares | {f"held_out_rate_of_{kind}_ci95": wilson(sum(flags), len(flags)) for kind, flags in known.items()}
+
+
+def _waits(records: Sequence[BoundaryRecord]) -> dict[str, Any]:
+    """Queries until a first fault: the median of a source, and those of the search.
+
+    None where there are no faults, or older records without all reported pairs.
+    """
+    times = [first_faults(r.pairs, r.valid_fault, r.robust_fault) for r in records]
+    queries = np.array([r.queries for r in records], dtype=float)
+    cut_short = np.array([r.stopped_by_budget for r in records], dtype=bool)
+    found: dict[str, Any] = {}
+    for kind, first in zip(KINDS, np.array(times, dtype=float).reshape(-1, 2).T, strict=True):
+        for name, (value, interval) in zip(
+            (f"queries_to_{kind}_median", f"queries_to_first_{kind}"), waits(first, queries, cut_short), strict=True
+        ):
+            found |= {name: value, f"{name}_ci95": None if interval is None else list(interval)}
+    return found
 
 
 def _measured_at_all(records: Sequence[BoundaryRecord]) -> bool:

@@ -1,6 +1,7 @@
 """Metrics as lines of text for a terminal or a log."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 _SHARES = ("rate", "accuracy", "agreement")  # words in the names of what is printed in percent
@@ -42,7 +43,8 @@ def shown(name: str, column: Mapping[str, Any]) -> str:
     if value is None:
         return ""
     share = any(word in name.split("_") for word in _SHARES)
-    words = [percent(one) if share else _number(one) for one in (value, *(interval or ()))]
+    ends = [inf if end is None else end for end in interval or ()]  # None = nobody knows how far it reaches
+    words = [percent(one) if share else _number(one) for one in (value, *ends)]
     return words[0] if len(words) == 1 else f"{words[0]} ({words[1].removesuffix(' %')} to {words[2]})"
 
 

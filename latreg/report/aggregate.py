@@ -7,6 +7,7 @@ import numpy as np
 
 from latreg.measures import metrics
 from latreg.measures.statistics import clustered_ratio, median_interval, ratio, wilson
+from latreg.measures.waiting import waits
 from latreg.report.results import CHOSEN, STRATA
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
 from latreg.report.runs import Column, Rows, Run, Study, all_queries, robust_faults
@@ -46,7 +47,7 @@ def summarize(rows: Rows) -> Raw:
     summary |= _rate("valid_rate", valid, n)
     summary |= {"queries": int(rows.queries.sum()), "stopped_by_budget": int(rows.stopped_by_budget.sum())}
     summary |= _costs("valid", rows.queries, rows.valid_fault, rows.z_seed)
-    summary |= _robust(rows)
+    summary |= _robust(rows) | _waits(rows)
     summary |= _median("margin_median", boundary_margins(flips))
     summary |= _median("bracket_median", flips.bracket[~np.isnan(flips.last_margin)])
     summary |= _median("ssim_median", flips.ssim[~np.isnan(flips.ssim)])
@@ -68,6 +69,17 @@ def _robust(rows: Rows) -> Raw:
     summary |= _held_out("held_out_rate_of_robust", np.where(walked, found.severe_held_out, at_boundary))
     summary |= _median("severe_margin_median", valid.severe_margin[~np.isnan(valid.severe_margin)])
     return summary | {name: _count(getattr(rows, name)) for name in metrics.APART}
+
+
+def _waits(rows: Rows) -> Raw:
+    """Queries until a first fault: the median of a source, and those of a search of all of them."""
+    summary: Raw = {}
+    for kind, first in (("valid", rows.first_valid), ("robust", rows.first_robust)):
+        of_source, of_search = waits(first, rows.queries, rows.stopped_by_budget == 1)
+        for name, (value, interval) in ((f"{kind}_median", of_source), (f"first_{kind}", of_search)):
+            low, high = interval or (None, None)
+            summary |= {f"queries_to_{name}": value, f"queries_to_{name}_low": low, f"queries_to_{name}_high": high}
+    return summary
 
 
 def _held_out(name: str, kept: Column | None) -> Raw:

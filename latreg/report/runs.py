@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from latreg.config import purpose_in
 from latreg.errors import LatregError
-from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, flags_of
+from latreg.interfaces import CHOSEN_FROM, BoundaryRecord, Source, flags_of
 from latreg.json_files import read_json
 from latreg.measures.metrics import HELD_OUT
+from latreg.measures.waiting import first_faults
 from latreg.names import check_name
 from latreg.report.results import CHOSEN
 from latreg.runs import records
 from latreg.runs.cell import Cell
 from latreg.runs.folder import flatten, read_config, read_status
-from latreg.runs.pairs import read_pairs
+from latreg.runs.pairs import by_source, read_pairs
 
 _COMPARED = ("dataset.", "strategy.", "truncation.")  # groups of settings in which the cells of a study differ
 
@@ -55,6 +56,8 @@ class Rows:
     appraisals: Column
     ssim: Column
     first_pair_kept: Column  # the judge keeps the label of the first pair that the search reported
+    first_valid: Column  # queries until the first valid fault, inf = there is none
+    first_robust: Column
     flags: Mapping[str, Column]  # of the gates, by their names
 
     def __len__(self) -> int:
@@ -95,7 +98,10 @@ def in_stratum(rows: Rows, stratum: str) -> NDArray[np.bool_]:
 
 
 _COLUMNS = [f.name for f in fields(Rows) if f.name != "flags"]
-_MADE = ("run", "row", "confident", "chosen", "severe_held_out", "first_pair_kept")  # the others are read
+_MADE = (  # the others are read
+    *("run", "row", "confident", "chosen", "severe_held_out"),
+    *("first_pair_kept", "first_valid", "first_robust"),
+)
 _READ = [name for name in _COLUMNS if name not in _MADE]
 
 
@@ -116,16 +122,23 @@ def read_rows(run_dir: Path, number: int, first_z_seed: int) -> Rows:
     places = {"run": np.full(n, float(number)), "row": np.arange(n, dtype=float)}
     raised = {flag: columns.pop(flag) for flag in flags}
     columns.setdefault("severe_held_out", np.full(n, np.nan))
-    columns["first_pair_kept"] = _first_pairs(run_dir, columns["label"], columns["z_seed"])
+    columns |= _of_pairs(run_dir, columns)
     return Rows(**places, confident=confident, chosen=chosen, flags=raised, **columns)
 
 
-def _first_pairs(run_dir: Path, label: Column, z_seed: Column) -> Column:
-    """1 where the judge keeps the label of the first pair of a source, 0 where not, nan where that is not known."""
-    pairs = read_pairs(run_dir, records.part_paths(run_dir))
-    kept = {(pair.label, pair.z_seed): pair.measured.get("label_kept") for pair in pairs if pair.number == 0}
-    found = [kept.get(source) for source in zip(label.astype(int).tolist(), z_seed.astype(int).tolist(), strict=True)]
-    return np.array([np.nan if flag is None else float(flag) for flag in found])
+def _of_pairs(run_dir: Path, columns: Mapping[str, Column]) -> dict[str, Column]:
+    """What all pairs that a search reported say of each source; nan where that is not known."""
+    pairs = by_source(read_pairs(run_dir, records.part_paths(run_dir)))
+    own = [pairs.get(Source(int(c), int(z)), []) for c, z in zip(columns["label"], columns["z_seed"], strict=True)]
+    kept = [found[0].measured.get("label_kept") if found else None for found in own]
+    flags = zip(columns["valid_fault"], columns["robust_fault"], strict=True)
+    times = [
+        first_faults(found, valid == 1, None if np.isnan(robust) else robust == 1)
+        for found, (valid, robust) in zip(own, flags, strict=True)
+    ]
+    first_valid, first_robust = np.array(times, dtype=float).reshape(-1, 2).T
+    first_pair_kept = np.array([np.nan if flag is None else float(flag) for flag in kept])
+    return {"first_pair_kept": first_pair_kept, "first_valid": first_valid, "first_robust": first_robust}
 
 
 @dataclass(frozen=True, eq=False)
