@@ -2,16 +2,18 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
-from latreg.config import Config, DatasetConfig, purpose_in
+from latreg.config import Config, DatasetConfig, OwnGeneratorConfig, purpose_in
 from latreg.errors import LatregError
-from latreg.interfaces import BoundaryRecord, Columns, Source
+from latreg.generator.pretrained import load_generator
+from latreg.interfaces import BoundaryRecord, Columns, Generator, Source
+from latreg.jobs.assembly import suitable_chunk
 from latreg.jobs.scoring import score
 from latreg.jobs.sources import make_sources, read_sources, write_sources
 from latreg.json_files import checked, read_json
@@ -22,12 +24,19 @@ from latreg.runs.files import check_empty, writing
 from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.runs.provenance import changed_files
 from latreg.runs.saved_config import load_run_config, with_defaults
+from latreg.search.renderer import Renderer
 from latreg.settings import setting
 from latreg.tracking import Tracker
-from latreg.validity.judge import Judge
-from latreg.validity.loading import load_judge
+from latreg.validity.loading import load_class_density, load_judge
 
 MAX_SOURCES = 2**22
+
+
+class _Network(Protocol):
+    id: str
+
+
+T = TypeVar("T", bound=_Network)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +89,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
             part = ordered[first : first + cfg.search.part_size]
             records.write_part(output, index, part, measured, cfg.dataset.class_names)
-        results = score(cfg, ordered, measured, _judge(cfg, weights.get("judge")), seconds)
+        results = score(cfg, ordered, measured, seconds=seconds, **_networks(cfg, weights))
         _mirror(cfg, folder, ordered, measured, results, weights)
         with writing(output):
             strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
@@ -145,17 +154,35 @@ def _seconds(run_dir: Path) -> float:
     return float(checked(read_json(path), str(path), Metrics)["seconds"])
 
 
-def _judge(cfg: Config, id: str | None) -> Judge | None:
-    """The judge of the runs; None where they have none, or its weights are not on this machine any more."""
+def _networks(cfg: Config, ids: Mapping[str, str | None]) -> dict[str, Any]:
+    """What `score` looks into faults with, None where it is not what the runs had."""
+    device = torch.device("cpu")
+    judge = _same("judge", ids, lambda: load_judge(cfg, device))
+    density = _same("density", ids, lambda: load_class_density(cfg, device))
+    generator = _same("generator", ids, lambda: _generator(cfg, device))
+    truncation = cfg.truncation
+    renderer = generator and Renderer(generator, truncation.center, truncation.cutoff, suitable_chunk(generator))
+    return {"judge": judge, "density": density, "renderer": renderer}
+
+
+def _generator(cfg: Config, device: torch.device) -> Generator | None:
+    """That of the runs; None where it is code, as no code is run that a folder names."""
+    if isinstance(cfg.generator, OwnGeneratorConfig):
+        return None
+    return load_generator(cfg.generator, cfg.dataset, device)
+
+
+def _same(kind: str, ids: Mapping[str, str | None], load: Callable[[], T | None]) -> T | None:
+    """A network of the runs; None where they had none, or its weights are not on this machine any more."""
     try:
-        judge = load_judge(cfg, torch.device("cpu"))
+        network = load()
     except LatregError as error:
-        print(f"How different the faults are is not measured: {error}", file=sys.stderr)
+        print(f"Not all of the faults' numbers are measured: {error}", file=sys.stderr)
         return None
-    if judge is not None and judge.id != id:
-        print("How different the faults are is not measured: the judge has other weights by now", file=sys.stderr)
+    if network is not None and network.id != ids.get(kind):
+        print(f"Not all of the faults' numbers are measured: the {kind} has other weights by now", file=sys.stderr)
         return None
-    return judge
+    return network
 
 
 if __name__ == "__main__":

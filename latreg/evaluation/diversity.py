@@ -70,11 +70,16 @@ class Cells:
             np.savez(file, centers=cells.centers, apart=cells.apart)
         return cells
 
-    def reached(self, features: Floats) -> int:
-        """How many cells images with features (N, D) lie in."""
+    def nearest(self, features: Floats) -> NDArray[np.intp]:
+        """The cells (N,) that images with features (N, D) lie in."""
         from scipy.cluster.vq import vq
 
-        return len(np.unique(vq(features, self.centers)[0]))
+        cells: NDArray[np.intp] = vq(features, self.centers)[0].astype(np.intp)
+        return cells
+
+    def reached(self, features: Floats) -> int:
+        """How many cells images with features (N, D) lie in."""
+        return len(np.unique(self.nearest(features)))
 
 
 class FaultSpace:

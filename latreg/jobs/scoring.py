@@ -11,12 +11,16 @@ import torch
 from latreg.classifier.sut import TorchSUT
 from latreg.config import Config, first_z_seed_of
 from latreg.errors import LatregError
+from latreg.evaluation.coverage import FeatureCells
 from latreg.evaluation.diversity import FaultSpace
 from latreg.interfaces import BoundaryRecord, Columns, flags_of
 from latreg.jobs.sources import split_chosen
 from latreg.jobs.sut_check import shipped_images
+from latreg.jobs.unjudged import Unjudged
 from latreg.measures import metrics
+from latreg.search.renderer import Renderer
 from latreg.surroundings import cache_folder
+from latreg.validity.density import ClassDensity
 from latreg.validity.judge import Judge
 from latreg.validity.loading import load_lpips
 from latreg.validity.perceptual import PerceptualDistance
@@ -38,6 +42,8 @@ def score(
     measured: Columns,
     judge: Judge | None,
     seconds: float | None = None,
+    density: ClassDensity | None = None,
+    renderer: Renderer | None = None,
 ) -> dict[str, Any]:
     """All numbers of a run, in all and by stratum.
 
@@ -47,15 +53,26 @@ def score(
         measured: what its gates measured.
         judge: valid faults are compared in what its first member sees; None = they are not compared.
         seconds: wall-clock time of the search.
+        density: faults are counted by cells of what its network sees; None = they are not.
+        renderer: knows the w of an image; None = no distances in w.
     """
     drawn, chosen = split_chosen(found, first_z_seed_of(cfg))
     results = metrics.summarize(drawn, flags_of(measured), chosen, seconds)
     space = fault_space(cfg, judge)
+    measure = Unjudged(found, feature_cells(cfg, density), renderer)
     for name, part in {"all": results, **results["strata"]}.items():
         own = chosen if name == CHOSEN else [record for record in drawn if name in ("all", record.stratum)]
         measured = asdict(space.measure(_fault_images(own))) if space else {}
-        part.update({number: measured.get(number) for number in JUDGED})
+        part.update({number: measured.get(number) for number in JUDGED} | measure(own))
     return results
+
+
+def feature_cells(cfg: Config, density: ClassDensity | None) -> FeatureCells | None:
+    """Cells of the shipped real images in what the density's network sees; None where one of them is not there."""
+    shipped = shipped_images(cfg)
+    if density is None or shipped is None:
+        return None
+    return FeatureCells(density, shipped.images, kept=cache_folder() / "cells")
 
 
 def fault_space(cfg: Config, judge: Judge | None) -> FaultSpace | None:

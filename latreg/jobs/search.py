@@ -64,7 +64,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
                 progress.advance(record)
                 count += 1
         found = read_in_order(folder.path, sources, count)
-        results = score(cfg, found, parts.measured, parts.judge, folder.seconds())
+        results = score(cfg, found, parts.measured, parts.judge, folder.seconds(), parts.density, parts.renderer)
         with writing(folder.path):
             strips.examples_image(found, folder.path / "examples.png", cfg.dataset.class_names)
         tracker.finish(results, ids)

@@ -78,6 +78,10 @@ MEASURED = (  # from metrics.json, where it was measured
     Column("pixel distance", "diversity", "number"),
     Column("cells reached", "cells_reached", "reached"),
     Column("groups", "groups", "number"),
+    Column("cells covered by 10 valid faults", "coverage_by_valid", "percent"),
+    Column("cells covered by 10 robust faults", "coverage_by_robust", "percent"),
+    Column("distance to the boundary in w, median", "crossing_w_median", "value"),
+    Column("distance to the boundary in pixels, median", "crossing_pixels_median", "value"),
 )
 
 

@@ -109,13 +109,21 @@ class ClassDensity(Thresholded[DensityNetwork]):
         """
         if not len(images):
             return torch.zeros(0, dtype=torch.float64)
-        features = in_batches(self._features, images, self.batch)
+        features = self.features(images)
         offsets = (features - self.network.means.cpu()[labels]).to(self.device)
         along = self._project(offsets).double()
         squares = torch.stack([one.double().square().sum() for one in offsets])
         gains = self.network.variances / (self.network.variances + self.network.floor)
         within = torch.stack([(one.square() * gains).sum() for one in along])
         return ((squares - within) / self.network.floor.double()).clamp(min=0).sqrt().cpu()
+
+    def features(self, images: Tensor) -> Tensor:
+        """One or more images (N, C, H, W) in [0, 1] => what their network sees in each (N, D), on the CPU.
+
+        Raises:
+            NotFiniteError: some are NaN or infinite.
+        """
+        return in_batches(self._features, images, self.batch)
 
     @torch.inference_mode()
     def _features(self, images: Tensor) -> Tensor:
