@@ -113,8 +113,8 @@ def attacked(attack, start, cap):
 
 def test_hopskipjump_nears_the_solved_boundary_and_stays_behind_it():
     for start in STARTS[:2]:
-        (few,), _ = attacked(HopSkipJump(), start, 150)
-        (many,), queries = attacked(HopSkipJump(), start, 800)
+        (few,), _ = attacked(HopSkipJump(away=True), start, 150)
+        (many,), queries = attacked(HopSkipJump(away=True), start, 800)
         nearest = solved(start, 2)
         assert queries > 700
         assert few.first.flipped
@@ -150,7 +150,7 @@ def test_rounding_leads_away_from_the_source_by_less_than_a_level():
 def test_a_missing_extra_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "foolbox", None)
     with pytest.raises(LatregError, match=r"attacks on pixels need an extra: pip install -e '.\[peers\]'"):
-        list(HopSkipJump().search(STARTS[0], questions(STARTS[0], 9)))
+        list(HopSkipJump(away=True).search(STARTS[0], questions(STARTS[0], 9)))
 
 
 # ---- the table

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from benchmarks.cases import configured
@@ -13,7 +14,7 @@ from benchmarks.peers.smoo import Smoo
 from latreg.classifier.sut import TorchSUT
 from latreg.config import Config, conf_dir
 from latreg.generator.pretrained import StyleGAN2
-from latreg.interfaces import Appraisal, BoundaryRecord, Proposal, Source
+from latreg.interfaces import Appraisal, BoundaryRecord, Evaluation, Proposal, Source
 from latreg.jobs.assembly import Parts, assemble, make_strategy, white_box
 from latreg.jobs.sources import make_sources
 from latreg.jobs.workers import find_records, make_context
@@ -49,6 +50,7 @@ def _published(dataset: str, search: str) -> Config:
 
 PEERS: dict[str, Callable[[str], Peer]] = {
     "hopskipjump": lambda dataset: HopSkipJump(),
+    "hopskipjump_away": lambda dataset: HopSkipJump(away=True),
     "pgd": lambda dataset: ProjectedGradient(EPSILON[dataset]),
     "pgd_third": lambda dataset: ProjectedGradient(EPSILON[dataset] / 3),
     "authors_random": _random,
@@ -83,7 +85,7 @@ class Arena:
 
     Attributes:
         sources: those that count.
-        first: another one, with which a contender starts up.
+        first: another one, classified right, with which a contender starts up.
     """
 
     def __init__(self, dataset: str, per_class: int, max_queries: int) -> None:
@@ -98,9 +100,13 @@ class Arena:
         assert isinstance(sut, TorchSUT)
         self.subject = Subject(NaiveNetworks(generator.network, sut.network, "global"), sut, max_queries)
         self.sources = make_sources(self.cfg, generator.num_classes)
-        self.first = Source(0, self.sources[-1].z_seed + 1)
-        (image,) = self.parts.engine.evaluate([Request(self.sources[0], Proposal(1.0))])
+        behind = (Source(0, z_seed) for z_seed in count(self.sources[-1].z_seed + 1))
+        images = ((source, self._shown(source)) for source in behind)
+        self.first, image = next((source, image) for source, image in images if not image.flipped)
         self.parts.engine.appraise([Appraisal(image, image)])
+
+    def _shown(self, source: Source) -> Evaluation:
+        return self.parts.engine.evaluate([Request(source, Proposal(1.0))])[0]
 
     @property
     def gates(self) -> str:
