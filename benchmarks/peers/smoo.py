@@ -2,7 +2,8 @@
 
 A source and one partner, which the SUT classifies as the source's second class; a genome says how much of the partner
 each layer takes; a generation is rendered and classified in one call, and pymoo breeds the next one. Both objectives
-are made small: |p1 - p2| / (p1 + p2), and the distance to the source's image. What differs from SMOO's code:
+are made small: |p1 - p2| / (p1 + p2), and the distance to the source's image. Written from the
+paper; SMOO's code was read for what differs:
 
 - The networks and sources are latreg's, their noise is constant, and images are clamped to [-1, 1] and rounded to 8
   bits where SMOO scales each to its largest value.
