@@ -95,12 +95,15 @@ def columns(results: Results) -> list[Column]:
 
 
 def searches(results: Results) -> list[CellRow]:
-    """A row per cell and stratum; cells without truncation that agree in every number are one, with either center."""
+    """A row per cell and stratum, sampling last, which searches nothing.
+
+    Cells without truncation that agree in every number are one, with either center.
+    """
     found: dict[object, CellRow] = {}
     for row in results.cells:
         key = _without_center(row) if row.cell.truncation == "none" else (row.cell, row.stratum)
         found[key] = replace(row, cell=replace(row.cell, center=EITHER)) if key in found else row
-    return list(found.values())
+    return sorted(found.values(), key=lambda row: row.cell.strategy == "sampling")
 
 
 def _without_center(row: CellRow) -> object:
