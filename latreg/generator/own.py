@@ -4,11 +4,11 @@ import inspect
 from typing import Any
 
 import torch
-from hydra.utils import get_object
 from torch import Tensor
 
 from latreg.config import DatasetConfig, OwnGeneratorConfig
 from latreg.errors import LatregError
+from latreg.import_paths import named_by
 from latreg.interfaces import Generator
 
 RANGE = (-0.2, 1.2)  # of images in about [0, 1]
@@ -22,7 +22,7 @@ def load_own_generator(config: OwnGeneratorConfig, dataset: DatasetConfig, devic
             search needs.
     """
     try:
-        target = get_object(config._target_)
+        target = named_by(config._target_)
         inspect.signature(target).bind(**config.args, device=device)
     except Exception as error:  # of whatever the module raises where it is imported
         arguments = ", ".join([*config.args, "device"])

@@ -76,7 +76,7 @@ class SearchProgress:
 
     def advance(self, record: BoundaryRecord) -> None:
         """Count a finished source."""
-        self._lengths.append(record.queries + (record.walk_queries or 0))
+        self._lengths.append(record.queries)
         self._flipped += record.flipped
         self._faults += record.valid_fault
         self._robust += record.robust_fault is True

@@ -78,7 +78,7 @@ def _robust(records: Sequence[BoundaryRecord], faults: Sequence[BoundaryRecord])
 
     None where it is not known of each.
     """
-    queries = sum(r.queries + (r.walk_queries or 0) + (r.stability_queries or 0) for r in records)
+    queries = sum(r.queries + (r.stability_queries or 0) for r in records)
     known = all(r.robust_fault is not None for r in faults)
     count = sum(r.robust_fault is True for r in faults) if known and _measured_at_all(records) else None
     return {

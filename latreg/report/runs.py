@@ -404,8 +404,8 @@ def _repeated(study: Study) -> list[str]:
 
 
 def all_queries(rows: Rows) -> Column:
-    """All that the SUT was asked for a source: by the search, on the way to more severe points, and with noise."""
-    return rows.queries + np.nan_to_num(rows.walk_queries) + np.nan_to_num(rows.stability_queries)
+    """All that the SUT was asked for a source: by the search, walks to more severe points among it, and with noise."""
+    return rows.queries + np.nan_to_num(rows.stability_queries)
 
 
 def robust_faults(rows: Rows) -> Column:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import get_class
 from torch import Tensor
 
 from latreg.compute.batches import placed
 from latreg.config import ValidityConfig
 from latreg.data.images import to_unit
 from latreg.errors import LatregError
+from latreg.import_paths import named_by
 from latreg.interfaces import Appraisal, BoundaryRecord, Columns, Value, Verdict, flags_of
 from latreg.validity.density import ClassDensity
 from latreg.validity.gate import All, Gate, Pairs
@@ -133,7 +133,7 @@ def _find(name: str, settings: Settings) -> tuple[type[Gate], Settings]:
     target = settings.get("_target_")
     arguments = {key: value for key, value in settings.items() if key != "_target_"}
     try:
-        kind = get_class(str(target))
+        kind = named_by(str(target))
         model = [kind.needs] if issubclass(kind, Gate) and kind.needs else []
         inspect.signature(kind).bind(**arguments, **dict.fromkeys(model))
     except Exception as error:  # of whatever the module raises where it is imported

@@ -22,7 +22,7 @@ LIMITS = {
     "mixing": (*SEARCH, f"classifier.function={__name__}.answer"),
     "sampling": (*SEARCH, f"classifier.network={__name__}.Rows", "classifier.weights=net.pt"),
     "generator": (*TRAINING, *NETWORK, "generator.training.features=null", *UNGUIDED),
-    "judge": (*TRAINING, "classifier.network=cnn", "classifier.network_args={}"),
+    "judge": (*TRAINING, "classifier.network=resnet", "classifier.network_args={}"),
     "card": TRAINING,
 }
 LARGEST = {  # of numbers that cost time or memory; larger ones may be, and are left to those who want them

@@ -5,9 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hydra.utils import get_object
-
 from latreg.errors import LatregError, reason
+from latreg.import_paths import named_by
 
 
 def imported(setting: str, path: str) -> Any:
@@ -17,7 +16,7 @@ def imported(setting: str, path: str) -> Any:
         LatregError: it cannot be imported, whatever the reason, or cannot be called.
     """
     try:
-        found = get_object(path)
+        found = named_by(path)
     except Exception as error:  # code of somebody else's may raise anything while it is imported
         raise LatregError(
             f"{setting} must be the import path of something, as my_module.name, got {path!r}: "
