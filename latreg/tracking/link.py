@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latreg.errors import LatregError
-from latreg.runs.provenance import git_commit
+from latreg.runs.provenance import git_commit, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ class Link:
             "name": tracking.name or name,
             "job_type": job_type or config.get("stage"),
             "tags": _tags(tracking, config),
-            "config": config | {"git_commit": git_commit()},
+            "config": config | {"git_commit": git_commit(), "versions": versions()},
             "dir": str(run_dir),
             "reinit": "create_new",  # this run is nobody else's
         }
@@ -169,6 +169,7 @@ def _settings() -> Any:
         init_timeout=INIT_TIMEOUT,
         finish_timeout=FINISH_TIMEOUT,
         finish_timeout_raises=True,
+        x_save_requirements=False,  # a list of all packages takes a second; the config has the versions that count
     )
 
 

@@ -37,7 +37,7 @@ COLUMNS = (
     "last_margin", "first_margin", "robust_fault", "stability", "severe_margin", "severe_stability",
 )
 # fmt: on
-FIRST_TABLE = 25  # sources; the next one comes with four times as many, as each holds all rows
+FIRST_TABLE = 25  # sources; the next one comes with ten times as many, as each holds all rows
 
 
 class Tracker:
@@ -109,7 +109,6 @@ class Tracker:
         self._points.append(point)
         if self._totals["sources"] >= self._next_table:
             self._log_finds()
-            self._next_table = 4 * self._totals["sources"]
 
     def _add(self, record: BoundaryRecord) -> None:
         self._rows.add(record)
@@ -145,6 +144,7 @@ class Tracker:
 
     def _log_finds(self) -> None:
         """Table and histograms of what is there so far."""
+        self._next_table = 10 * self._totals["sources"]
         self._link.attempt(self._log_table)
         self._link.attempt(self._log_histograms)
 

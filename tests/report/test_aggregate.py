@@ -66,7 +66,7 @@ def test_robust_faults_are_counted_where_each_valid_one_was_tried(tmp_path):
     row, expected = cells(tmp_path)["all"], run_metrics(rows, FLAGS)
     assert (row["robust_faults"], row["robust_rate"]) == (3, 0.15)
     assert row["sources_per_robust_fault"] == pytest.approx(20 / 3)
-    assert row["queries_per_robust_fault"] == 250 / 3  # 50 with noise; those of the walk are among the 200 of the search
+    assert row["queries_per_robust_fault"] == 250 / 3  # 50 with noise; the walk is part of the 200
     assert (row["stability_median"], row["severe_margin_median"]) == (0.5, -0.15)
     assert (row["walk_queries"], row["stability_queries"], row["appraisals"]) == (6, 50, 5)
     shared = ("robust_faults", "sources_per_robust_fault", "queries_per_robust_fault", "stability_median")
