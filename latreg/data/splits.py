@@ -72,7 +72,7 @@ def load_split(dataset: DatasetConfig, name: str) -> ImageSet:
 
     Raises:
         LatregError: see `load_images`; `dataset.validation_size` leaves one of the splits empty, or the
-            `dataset.class_names` of one's own data are not those of the images.
+            `dataset.class_names` of one's own data are not those of the images, or lack a class of them.
     """
     if name not in ("train", "validation", "test"):
         raise ValueError(f"split must be train, validation or test, got {name!r}")
@@ -80,6 +80,10 @@ def load_split(dataset: DatasetConfig, name: str) -> ImageSet:
     data = load_images(source, part, dataset.channels, choice_of(dataset))
     if dataset.path:  # the names of the data sets that latreg knows may be spelt otherwise than in their files
         check_class_names(dataset.class_names, _load_class_names(source, part, choice_of(dataset)), source)
+    if len(data) and (largest := int(data.labels.max())) >= len(dataset.class_names):
+        raise LatregError(
+            f"labels of {dataset.name} must be below its {len(dataset.class_names)} class_names, got {largest}"
+        )
     if name != "test":
         if not 1 <= dataset.validation_size < len(data):
             raise LatregError(

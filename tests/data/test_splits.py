@@ -1,6 +1,7 @@
 """Reading, caching, padding and splitting of images."""
 
 import os
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -38,7 +39,8 @@ def folders(tmp_path, monkeypatch):
 def module(**changes):
     """The data set as an experiment would have it; `folder` lies below $LATREG_DATA."""
     settings = {"name": "toy", "hub": "x/y", "folder": "toy", "channels": 1, "resolution": 32, "validation_size": 2}
-    return DataModule(DatasetConfig(**(settings | changes), class_names=["a", "b", "c"]), run_seed=0)
+    settings["class_names"] = ["a", "b", "c"]
+    return DataModule(DatasetConfig(**(settings | changes)), run_seed=0)
 
 
 def test_splits_are_the_files_in_order(folders):
@@ -53,6 +55,13 @@ def test_known_data_sets_may_spell_their_classes_otherwise_than_their_files(fold
     write_data_set(folders / "data" / "toy")  # whose ClassLabel calls them 0, 1 and 2
     assert module().dataset.class_names == ["a", "b", "c"]
     assert len(module().split("train")) == 4
+
+
+def test_a_class_without_a_name_is_refused(folders):
+    write_data_set(folders / "data" / "toy")
+    few = replace(module().dataset, class_names=["a", "b"])
+    with pytest.raises(LatregError, match="labels of toy must be below its 2 class_names, got 2"):
+        DataModule(few, run_seed=0).split("train")
 
 
 @pytest.mark.parametrize(("mode", "column", "channels"), [("L", "image", 1), ("RGB", "img", 3)])
@@ -140,7 +149,7 @@ class TestRealData:
 
     def test_mnist_has_its_published_sizes_and_first_labels(self, monkeypatch):
         monkeypatch.setenv("LATREG_DATA", self.REAL)
-        data = module(folder="mnist", validation_size=5000)
+        data = module(folder="mnist", validation_size=5000, class_names=list("0123456789"))
         assert [len(data.split(name)) for name in ("train", "validation", "test")] == [55_000, 5_000, 10_000]
         assert data.split("train").labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
 
