@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from latreg.interfaces import BoundaryRecord
-from latreg.measures.waiting import KINDS, first_faults, waits
+from latreg.measures.waiting import CAPS, KINDS, first_faults, found_within, waits
 
 STRATA = ("confident", "uncertain")
 HELD_OUT = "held_out"  # the flag of the judge that has no part in the gates
@@ -105,7 +105,7 @@ def _held_out(faults: Sequence[BoundaryRecord]) -> dict[str, Any]:
 
 
 def _waits(records: Sequence[BoundaryRecord]) -> dict[str, Any]:
-    """Queries until a first fault: the median of a source, and those of the search.
+    """Queries until a first fault: the median of a source, and those of the search; shares with a robust one by then.
 
     None where there are no faults, or older records without all reported pairs.
     """
@@ -113,11 +113,16 @@ def _waits(records: Sequence[BoundaryRecord]) -> dict[str, Any]:
     queries = np.array([r.queries for r in records], dtype=float)
     cut_short = np.array([r.stopped_by_budget for r in records], dtype=bool)
     found: dict[str, Any] = {}
-    for kind, first in zip(KINDS, np.array(times, dtype=float).reshape(-1, 2).T, strict=True):
+    of_kinds = dict(zip(KINDS, np.array(times, dtype=float).reshape(-1, 2).T, strict=True))
+    for kind, first in of_kinds.items():
         for name, (value, interval) in zip(
             (f"queries_to_{kind}_median", f"queries_to_first_{kind}"), waits(first, queries, cut_short), strict=True
         ):
             found |= {name: value, f"{name}_ci95": None if interval is None else list(interval)}
+    for cap in CAPS:
+        count, name = found_within(cap, of_kinds["robust"], queries, cut_short), f"robust_within_{cap}"
+        found |= {name: None if count is None else _ratio(count, len(records))}
+        found |= {f"{name}_ci95": None if count is None else wilson(count, len(records))}
     return found
 
 

@@ -15,6 +15,7 @@ from latreg.interfaces import ROBUST_MARGIN, ReportedPair
 
 Floats = NDArray[np.float64]
 KINDS = ("valid", "robust")
+CAPS = (60, 200, 1000)  # queries of a source, within which robust faults are counted
 Found = tuple[float | None, tuple[float | None, float | None] | None]  # a number and the ends of its interval
 
 
@@ -50,6 +51,17 @@ def waits(first: Floats, queries: Floats, cut_short: NDArray[np.bool_]) -> tuple
     if np.isnan(first).any() or not np.isfinite(first).any():
         return (None, None), (None, None)
     return median_wait(first, queries, cut_short), search_wait(first, queries)
+
+
+def found_within(cap: int, first: Floats, queries: Floats, cut_short: NDArray[np.bool_]) -> int | None:
+    """How many sources have their first fault within `cap` queries; None where some were not searched as long.
+
+    Args:
+        first, queries, cut_short: as for `waits`.
+    """
+    found = first <= cap
+    unknown = np.isnan(first) | (cut_short & ~np.isfinite(first) & (queries < cap))
+    return None if unknown.any() else int(found.sum())
 
 
 def median_wait(first: Floats, queries: Floats, cut_short: NDArray[np.bool_]) -> Found:

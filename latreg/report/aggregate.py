@@ -7,7 +7,7 @@ import numpy as np
 
 from latreg.measures import metrics
 from latreg.measures.statistics import clustered_ratio, median_interval, ratio, wilson
-from latreg.measures.waiting import waits
+from latreg.measures.waiting import CAPS, found_within, waits
 from latreg.report.results import CHOSEN, STRATA
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
 from latreg.report.runs import Column, Rows, Run, Study, all_queries, robust_faults
@@ -72,13 +72,16 @@ def _robust(rows: Rows) -> Raw:
 
 
 def _waits(rows: Rows) -> Raw:
-    """Queries until a first fault: the median of a source, and those of a search of all of them."""
+    """Queries until a first fault, of a source and of a search of them all, and shares with a robust one by then."""
     summary: Raw = {}
     for kind, first in (("valid", rows.first_valid), ("robust", rows.first_robust)):
         of_source, of_search = waits(first, rows.queries, rows.stopped_by_budget == 1)
         for name, (value, interval) in ((f"{kind}_median", of_source), (f"first_{kind}", of_search)):
             low, high = interval or (None, None)
             summary |= {f"queries_to_{name}": value, f"queries_to_{name}_low": low, f"queries_to_{name}_high": high}
+    for cap in CAPS:
+        count = found_within(cap, rows.first_robust, rows.queries, rows.stopped_by_budget == 1)
+        summary |= _rate(f"robust_within_{cap}", count, len(rows))
     return summary
 
 

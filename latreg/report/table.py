@@ -49,6 +49,11 @@ GATES = {  # heading and how it is shown
     "label_kept": ("label kept", "rate"),
     "held_out": ("held-out judge keeps", "rate"),
 }  # others by their names, in percent
+WITHIN = (
+    Column("robust within 60 queries, per source", "robust_within_60", "rate"),
+    Column("robust within 200 queries, per source", "robust_within_200", "rate"),
+    Column("robust within 1,000 queries, per source", "robust_within_1000", "rate"),
+)
 FAULTS = (
     Column("valid faults", "valid_faults", "number", first=True),
     Column("valid, per source", "valid_rate", "rate", first=True),
@@ -63,6 +68,7 @@ FAULTS = (
     Column("queries per robust fault", "queries_per_robust_fault", "value", first=True),
     Column("queries to a source's first robust fault, median", "queries_to_robust_median", "value"),
     Column("queries to the first robust fault", "queries_to_first_robust", "value"),
+    *WITHIN,
     Column("held-out judge keeps, of robust", "held_out_rate_of_robust", "rate"),
     Column("stability of valid faults, median", "stability_median", "value"),
     Column("severe margin, median", "severe_margin_median", "value"),
@@ -86,9 +92,11 @@ MEASURED = (  # from metrics.json, where it was measured
 
 
 def columns(results: Results) -> list[Column]:
-    """Those that the results have; older ones do not tell which faults are robust."""
+    """Those that the results have; older ones do not tell which faults are robust, short searches not all of WITHIN."""
     rows = results.cells
     known = [column for column in FAULTS if all(column.name in row.numbers for row in rows)]
+    unknown = [column for column in WITHIN if all(row.numbers.get(column.name) is None for row in rows)]
+    known = [column for column in known if column not in unknown]
     if any(column.name == "robust_faults" for column in known):  # then these say less
         known = [replace(column, first=column.first and column.name not in OF_VALID) for column in known]
     return [*_repetitions(results), *FLIPS, *_gates(results), *known, *_measured(results)]

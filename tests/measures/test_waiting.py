@@ -11,7 +11,7 @@ import pytest
 from latreg.interfaces import ReportedPair
 from latreg.measures.metrics import summarize
 from latreg.measures.tables import shown
-from latreg.measures.waiting import first_faults, median_wait, search_wait
+from latreg.measures.waiting import first_faults, found_within, median_wait, search_wait
 from tests.helpers.example_records import FLAGS, pair, record
 
 
@@ -67,12 +67,20 @@ def test_a_search_waits_as_the_mean_over_all_orders_says():
     assert low < value < (high or inf)
 
 
+def test_sources_with_a_fault_within_a_cap():
+    first, queries, none_cut = np.array([60, 61, inf]), np.array([90, 90, 60.0]), np.zeros(3, dtype=bool)
+    assert [found_within(cap, first, queries, none_cut) for cap in (60, 200)] == [1, 2]
+    assert [found_within(cap, first, queries, ~none_cut) for cap in (60, 200)] == [1, None]
+    assert found_within(60, np.array([nan, 1]), np.ones(2), none_cut[:2]) is None
+
+
 def test_the_numbers_of_a_run():
     late = replace(pair(queries=30), pairs=[reported(12, kept=True, walked=-0.4, walk_queries=3)])
     none = record(queries=8, stopped_by_budget=True)
     found = summarize([late, none], FLAGS)
     assert (found["queries_to_first_valid"], found["queries_to_first_robust"]) == (16, 19)
     assert (found["queries_to_valid_median"], found["queries_to_robust_median"]) == (12, 15)
+    assert found["robust_within_60"] is None  # the other source was cut short after 8
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert summarize([pair(), none], FLAGS)["queries_to_first_valid"] is None  # an older run
     assert shown("wait", {"wait": 16.0, "wait_ci95": [12.0, None]}) == "16 (12 to inf)"
