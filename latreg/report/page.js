@@ -90,20 +90,27 @@ function addSorting(table) {
 
 function addColumns(table, tools) {
   const style = document.head.appendChild(make("style"));
+  const section = table.closest("[data-filters]");
   const heads = [...table.tHead.rows[0].cells].slice(1);
   const boxes = heads.map((head) => {
     const box = make("input", { type: "checkbox" });
     box.checked = head.hasAttribute("data-first");
     return box;
   });
+  const without = (wanted) => {
+    const columns = heads.flatMap((head, i) => (wanted(head, i) ? `[data-columns] tr > :nth-child(${i + 2})` : []));
+    return columns.length ? `${columns} { display: none; }` : "";
+  };
   function show() {
-    const hidden = boxes.flatMap((box, i) => (box.checked ? [] : `[data-columns] tr > :nth-child(${i + 2})`));
-    const rule = hidden.length ? `${hidden} { display: none; }` : "";
-    style.textContent = table.closest(".chosen") ? rule : `@media screen { ${rule} }`;
+    for (const head of heads) { // of those whose filter is set every row says the same
+      head.classList.toggle("same", Boolean(section.querySelector(`select[name="${head.dataset.key}"]`)?.value));
+    }
+    const same = without((head, i) => boxes[i].checked && head.classList.contains("same"));
+    style.textContent = without((_, i) => !boxes[i].checked) + (section.matches(".chosen") ? same : `@media screen { ${same} }`);
+    table.classList.toggle("many", boxes.filter((box) => box.checked).length > 12);
   }
   function choose(set) {
     if (set) boxes.forEach((box, i) => { box.checked = set(heads[i]); });
-    table.closest("[data-filters]").classList.add("chosen");
     show();
   }
   boxes.forEach((box) => box.addEventListener("change", () => choose()));
@@ -112,7 +119,7 @@ function addColumns(table, tools) {
   const few = button("as at first", () => choose((head) => head.hasAttribute("data-first")));
   const fields = make("fieldset", {}, make("legend", {}, "Columns that are shown"), ...labels, all, few);
   tools.append(make("details", {}, make("summary", {}, "Columns"), fields));
-  table.closest("[data-filters]").addEventListener("change", show);
+  section.addEventListener("change", show);
   show();
 }
 
@@ -121,7 +128,7 @@ const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"
 /** What is shown of a table; a number with its interval is three columns, and 3 of 50 is two. */
 function csv(table) {
   const rows = [...table.rows].filter((row) => !row.classList.contains("off"));
-  const shown = [...rows[0].cells].filter((head) => head.offsetWidth).map((head) => head.cellIndex);
+  const shown = [...rows[0].cells].filter((head) => head.offsetWidth || head.matches(".same")).map((head) => head.cellIndex);
   const cells = rows.map((row) => shown.map((column) => (row.cells[column] ? parts(row.cells[column]) : { value: "" })));
   const names = ["value", "low", "high", "of"];
   const used = shown.map((_, i) => names.filter((name) => name === "value" || cells.slice(1).some((row) => row[i][name])));

@@ -1,7 +1,6 @@
 """One html page that holds everything, and opens without a network."""
 
 import base64
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -134,10 +133,6 @@ def _figures(pictures: Mapping[str, Picture], dataset: str) -> list[dict[str, An
 
 
 def _opened(results: Results) -> str:
-    """The strategy whose pairs are shown first: the one that found most valid faults."""
-    valid: Counter[str] = Counter()
-    for row in results.cells:
-        if row.stratum == "all":
-            valid[row.cell.strategy] += row.numbers["valid_faults"]
-    shown = dict.fromkeys(pair.cell.strategy for pair in results.gallery)
-    return max(shown, key=lambda strategy: valid[strategy], default="")
+    """The strategy whose pairs are shown first: of those that have some, the first of the table."""
+    shown = {pair.cell.strategy for pair in results.gallery}
+    return next((strategy for strategy in table.strategies(results) if strategy in shown), "")

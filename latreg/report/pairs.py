@@ -1,13 +1,17 @@
 """A pair of the gallery in words: its link, what its numbers mean, and the commands that show it again."""
 
 import base64
+import io
 import shlex
 import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from PIL import Image
+
 from latreg.report.rows import RUNS, Pair
 from latreg.report.text import number, truncation_of
+from latreg.runs.strips import GAP
 
 KINDS = {
     "robust": "A valid fault that does not hang on a knife edge: behind the boundary the classifier is wrong by a "
@@ -25,6 +29,13 @@ CHECKS = {
     "held_out": "A classifier that has no part in search and gates still sees the class of the source.",
 }  # others are gates of somebody's own
 TILES = ("source", "last correct", "first wrong", "most severe", "difference")
+
+
+class Images(NamedTuple):
+    """A PNG in base64, and what its images are, from left to right."""
+
+    png: str
+    names: tuple[str, ...]
 
 
 class Fact(NamedTuple):
@@ -56,10 +67,33 @@ def size(png: str) -> tuple[int, int]:
     return width, height
 
 
-def tiles(pair: Pair) -> tuple[str, ...]:
-    """What its images are, from left to right; older results have no most severe one."""
+def images(pair: Pair) -> Images:
+    """Those that a pair has: a fault that was drawn is its own source, a flip that is not valid has no severe one."""
+    names = _tiles(pair)
+    missing = {"last correct", "difference"} if pair.p_last is None else set()
+    missing |= {"most severe"} if pair.p_severe is None else set()
+    kept = [number for number, name in enumerate(names) if name not in missing]
+    png = pair.png if len(kept) == len(names) else _only(pair.png, kept, len(names))
+    return Images(png, tuple(names[number] for number in kept))
+
+
+def _tiles(pair: Pair) -> tuple[str, ...]:
+    """What the tiles of its strip are, white ones too; older results have no most severe one."""
     width, height = size(pair.png)
     return TILES if round(width / height) == len(TILES) else (*TILES[:3], TILES[-1])
+
+
+def _only(png: str, kept: Sequence[int], of: int) -> str:
+    """A strip of so many tiles without those that are not kept."""
+    with Image.open(io.BytesIO(base64.b64decode(png))) as strip:
+        pitch = (strip.width + GAP) // of
+        shorter = Image.new(strip.mode, (pitch * len(kept) - GAP, strip.height), "white")
+        for place, number in enumerate(kept):
+            tile = strip.crop((number * pitch, 0, number * pitch + pitch - GAP, strip.height))
+            shorter.paste(tile, (place * pitch, 0))
+    file = io.BytesIO()
+    shorter.save(file, format="PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def facts(pair: Pair, class_names: Sequence[str]) -> Iterator[Fact]:

@@ -1,5 +1,6 @@
 """The table of searches: its columns as far as the results have them, and its rows."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,7 @@ FAULTS = (
     Column("queries to a source's first valid fault, median", "queries_to_valid_median", "value"),
     Column("queries to the first valid fault", "queries_to_first_valid", "value"),
     Column("held-out judge keeps, of valid", "held_out_rate_of_valid", "rate"),
-    Column("robust faults", "robust_faults", "number", first=True),
+    Column("robust faults", "robust_faults", "number"),
     Column("robust, per source", "robust_rate", "rate", first=True),
     Column("sources per robust fault", "sources_per_robust_fault", "value"),
     Column("queries per robust fault", "queries_per_robust_fault", "value", first=True),
@@ -79,7 +80,7 @@ FAULTS = (
 )
 OF_VALID = ("valid_faults", "queries_per_valid_fault")
 MEASURED = (  # from metrics.json, where it was measured
-    Column("judge distance", "judge_distance", "value", first=True),
+    Column("judge distance", "judge_distance", "value"),
     Column("LPIPS", "lpips", "value"),
     Column("pixel distance", "diversity", "number"),
     Column("cells reached", "cells_reached", "reached"),
@@ -103,7 +104,7 @@ def columns(results: Results) -> list[Column]:
 
 
 def searches(results: Results) -> list[CellRow]:
-    """A row per cell and stratum, sampling last, which searches nothing.
+    """A row per cell and stratum, in the order of `strategies`.
 
     Cells without truncation that agree in every number are one, with either center.
     """
@@ -111,7 +112,16 @@ def searches(results: Results) -> list[CellRow]:
     for row in results.cells:
         key = _without_center(row) if row.cell.truncation == "none" else (row.cell, row.stratum)
         found[key] = replace(row, cell=replace(row.cell, center=EITHER)) if key in found else row
-    return sorted(found.values(), key=lambda row: row.cell.strategy == "sampling")
+    order = strategies(results)
+    return sorted(found.values(), key=lambda row: order.index(row.cell.strategy))
+
+
+def strategies(results: Results) -> list[str]:
+    """That which found most valid faults first, sampling last, which searches nothing."""
+    valid: Counter[str] = Counter()
+    for row in results.cells:
+        valid[row.cell.strategy] += row.numbers["valid_faults"] if row.stratum == "all" else 0
+    return sorted(valid, key=lambda strategy: (strategy == "sampling", -valid[strategy]))
 
 
 def _without_center(row: CellRow) -> object:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from latreg.report import gallery, pairs
+from latreg.runs import strips
 from tests.helpers.studies import make_run, noise, read, sources, with_faults
 
 
@@ -87,3 +88,15 @@ def test_a_pair_names_its_run_and_the_commands_that_show_it_again(tmp_path, monk
 def test_nothing_flipped_nothing_shown(tmp_path):
     make_run(tmp_path / "a", sources(9))
     assert gallery.gallery(read(tmp_path)) == []
+
+
+def test_tiles_without_an_image_are_left_out(tmp_path):
+    make_run(tmp_path / "run", with_faults(4, 1, 1), "mixing")
+    (pair,) = shown(tmp_path)
+    whole = replace(pair, p_last=0.6, p_severe=0.2)
+    assert pairs.images(whole) == (pair.png, pairs.TILES)
+    flip, drawn = (pairs.images(replace(whole, **{name: None})) for name in ("p_severe", "p_last"))
+    assert flip.names == ("source", "last correct", "first wrong", "difference")
+    assert drawn.names == ("source", "first wrong", "most severe")
+    widths = [pairs.size(png)[0] + strips.GAP for png in (pair.png, flip.png, drawn.png)]
+    assert [width * 5 / widths[0] for width in widths] == [5, 4, 3]

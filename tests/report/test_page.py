@@ -145,5 +145,9 @@ def test_print_is_complete_until_somebody_filters(opened):
         assert opened.value(f"{PAIRS}.length") == total
         choose(opened, "pairs", "strategy", "random")
         assert 0 < opened.value(f"{PAIRS}.length") < total
+        heads = "[...document.querySelectorAll('[data-columns] thead th')].filter((head) => head.offsetWidth)"
+        assert "stratum" in opened.value(f"{heads}.map((head) => head.textContent)")
+        choose(opened, "searches", "strategy", "random")
+        assert "stratum" not in opened.value(f"{heads}.map((head) => head.textContent)"), "it is that of the filter"
     finally:
         opened.call("Emulation.setEmulatedMedia", media="")
