@@ -11,7 +11,6 @@ from PIL import Image
 
 from latreg.report.rows import RUNS, Pair
 from latreg.report.text import number, truncation_of
-from latreg.runs.strips import GAP
 
 KINDS = {
     "robust": "A valid fault that does not hang on a knife edge: behind the boundary the classifier is wrong by a "
@@ -84,12 +83,13 @@ def _tiles(pair: Pair) -> tuple[str, ...]:
 
 
 def _only(png: str, kept: Sequence[int], of: int) -> str:
-    """A strip of so many tiles without those that are not kept."""
+    """A strip of so many square tiles without those that are not kept."""
     with Image.open(io.BytesIO(base64.b64decode(png))) as strip:
-        pitch = (strip.width + GAP) // of
-        shorter = Image.new(strip.mode, (pitch * len(kept) - GAP, strip.height), "white")
+        side = strip.height
+        pitch = (strip.width - side) // (of - 1)
+        shorter = Image.new(strip.mode, (pitch * (len(kept) - 1) + side, side), "white")
         for place, number in enumerate(kept):
-            tile = strip.crop((number * pitch, 0, number * pitch + pitch - GAP, strip.height))
+            tile = strip.crop((number * pitch, 0, number * pitch + side, side))
             shorter.paste(tile, (place * pitch, 0))
     file = io.BytesIO()
     shorter.save(file, format="PNG", optimize=True)

@@ -12,7 +12,7 @@ from latreg.interfaces import BoundaryRecord
 
 SCALE = 3
 GAIN = 2  # of the difference: a change of 64 levels saturates
-GAP = 4  # pixels between tiles and rows
+_GAP = 4  # pixels between tiles and rows
 _WHITE, _GRAY = 255, 128
 _TITLES = ("source", "last correct", "first wrong", "most severe", "difference")
 _LINE_HEIGHT = 18
@@ -29,7 +29,7 @@ def strip(record: BoundaryRecord) -> np.ndarray:
     difference = None if fault is None else _difference(source, fault)
     blank = np.full_like(source, _WHITE)
     images = (source, record.last_image, first, severe, difference)
-    gap = np.full((SCALE * source.shape[1], GAP, 3), _WHITE, dtype=np.uint8)
+    gap = np.full((SCALE * source.shape[1], _GAP, 3), _WHITE, dtype=np.uint8)
     tiles = [part for image in images for part in (gap, enlarged(blank if image is None else image))]
     return np.concatenate(tiles[1:], axis=1)
 
@@ -105,17 +105,17 @@ def _sheet(records: Sequence[BoundaryRecord], class_names: Sequence[str]) -> Ima
     strips = [strip(record) for record in records]
     captions = [caption(record, class_names) for record in records]
     height, width = strips[0].shape[:2]
-    pitch = max(height, 4 * _LINE_HEIGHT) + GAP
+    pitch = max(height, 4 * _LINE_HEIGHT) + _GAP
     beside = math.ceil(max(_font().getlength(line) for lines in captions for line in lines))
-    picture = Image.new("RGB", (width + 4 * GAP + beside, _LINE_HEIGHT + 2 + pitch * len(strips)), "white")
+    picture = Image.new("RGB", (width + 4 * _GAP + beside, _LINE_HEIGHT + 2 + pitch * len(strips)), "white")
     draw = ImageDraw.Draw(picture)
     for column, title in enumerate(_TITLES):
-        draw.text((column * (width + GAP) / len(_TITLES) + 2, 1), title, fill="black", font=_font())
+        draw.text((column * (width + _GAP) / len(_TITLES) + 2, 1), title, fill="black", font=_font())
     for row, (lines, tiles) in enumerate(zip(captions, strips, strict=True)):
         top = _LINE_HEIGHT + 2 + row * pitch
         picture.paste(Image.fromarray(tiles), (0, top))
         for line, text in enumerate(lines):
-            draw.text((width + 2 * GAP, top + line * _LINE_HEIGHT), text, fill="black", font=_font())
+            draw.text((width + 2 * _GAP, top + line * _LINE_HEIGHT), text, fill="black", font=_font())
     return picture
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from latreg.report import gallery, pairs
-from latreg.runs import strips
 from tests.helpers.studies import make_run, noise, read, sources, with_faults
 
 
@@ -98,5 +97,5 @@ def test_tiles_without_an_image_are_left_out(tmp_path):
     flip, drawn = (pairs.images(replace(whole, **{name: None})) for name in ("p_severe", "p_last"))
     assert flip.names == ("source", "last correct", "first wrong", "difference")
     assert drawn.names == ("source", "first wrong", "most severe")
-    widths = [pairs.size(png)[0] + strips.GAP for png in (pair.png, flip.png, drawn.png)]
-    assert [width * 5 / widths[0] for width in widths] == [5, 4, 3]
+    side, gap = pairs.size(pair.png)[1], 4
+    assert [pairs.size(one.png) for one in (flip, drawn)] == [(n * side + (n - 1) * gap, side) for n in (4, 3)]
