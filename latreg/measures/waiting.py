@@ -16,6 +16,7 @@ from latreg.interfaces import ROBUST_MARGIN, ReportedPair
 Floats = NDArray[np.float64]
 KINDS = ("valid", "robust")
 CAPS = (60, 200, 1000)  # queries of a source, within which robust faults are counted
+HALF = 0.5 + 1e-9  # to which a survival curve comes down: as a product of fractions it may end a last bit above 0.5
 Found = tuple[float | None, tuple[float | None, float | None] | None]  # a number and the ends of its interval
 
 
@@ -83,7 +84,7 @@ def median_wait(first: Floats, queries: Floats, cut_short: NDArray[np.bool_]) ->
 
 def _half(curve: Any) -> float | None:
     """Where a survival curve comes down to a half."""
-    below = curve.quantiles[curve.probabilities <= 0.5]
+    below = curve.quantiles[curve.probabilities <= HALF]
     return float(below[0]) if len(below) else None
 
 

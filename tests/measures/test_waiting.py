@@ -50,6 +50,13 @@ def test_a_median_by_hand():
     assert median_wait(first, queries, first > 5)[0] == 5
 
 
+@pytest.mark.parametrize("n", [24, 38, 104])
+def test_half_of_the_sources_are_half_whatever_is_rounded(n):
+    """The curve is a product of fractions, which ends a last bit above a half."""
+    first = np.concatenate([np.arange(1.0, n // 2 + 1), np.full(n // 2, inf)])
+    assert median_wait(first, np.full(n, 1000.0), np.zeros(n, dtype=bool))[0] == n // 2
+
+
 def test_sources_that_were_given_up_have_no_fault_however_long_one_waits():
     first, queries = np.array([2, 3, inf, inf, inf]), np.array([2, 3, 1, 1, 1.0])
     assert median_wait(first, queries, np.zeros(5, dtype=bool)) == (None, None)
