@@ -24,6 +24,7 @@ from latreg.interfaces import (
     BoundaryPair,
     Evaluation,
     Finding,
+    Query,
     Report,
     Source,
     Strategy,
@@ -217,7 +218,7 @@ class Engine:
     def _round(self, live: list[SourceSearch]) -> None:
         waiting = [search for search in live if search.ask.appraisal]
         sloping = [(search, at) for search in live if (at := search.ask.slope_at)]
-        querying = [search for search in live if search.ask.proposals]
+        querying = [search for search in live if isinstance(search.ask, Query)]
         if waiting and len(waiting) >= min(VERDICTS_AT_ONCE, len(live)):
             verdicts = self._verdicts(waiting)
             for search, verdict in zip(waiting, verdicts, strict=True):

@@ -1,6 +1,6 @@
 """The contract of all strategies in conf/, and each one's own promises, on linear toys."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from latreg.jobs.assembly import make_strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import VERDICTS_AT_ONCE, Limits
 from latreg.search.mixing import Mixing
+from latreg.search.protocol import query
 from latreg.search.random import RandomTruncation
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
@@ -112,6 +113,15 @@ def test_a_flip_whose_boundary_the_budget_does_not_reach_is_reported_with_a_wide
         assert not short.pair.last.flipped
         assert short.pair.width == pytest.approx(2**4 * search.pair.width)
         assert short.verdict is not None
+
+
+def test_a_question_without_proposals_is_answered_with_nothing():
+    @dataclass(frozen=True)
+    class Idle(Sampling):
+        def search(self, source, start):
+            assert (yield from query([])) == []
+
+    assert [search.queries for search in make_engine(Idle()).run(SOURCES[:2])] == [1, 1]
 
 
 def test_a_recipe_renders_the_image_that_was_saved():
