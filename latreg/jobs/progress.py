@@ -43,10 +43,13 @@ class SearchProgress:
         total: sources of the run.
         completed: those that an interrupted run has done.
         engine: its query counter gives the speed.
+        spent: queries of an interrupted run, which count towards its budget.
     """
 
-    def __init__(self, total: int, completed: int, engine: Engine) -> None:
+    def __init__(self, total: int, completed: int, engine: Engine, spent: int = 0) -> None:
         self._engine = engine
+        self._before = engine.queries  # which chose the sources
+        self._spent = spent
         self._total, self._saved = total, completed
         self._started = time.monotonic()
         self._pause = Pause(self._started)
@@ -83,7 +86,8 @@ class SearchProgress:
         self._refresh()
 
     def _refresh(self) -> None:
-        queries = max(self._engine.queries, sum(self._lengths))  # an engine in a worker counts where it is
+        own = self._engine.queries - self._before
+        queries = max(own, sum(self._lengths))  # an engine in a worker counts where it is
         done = max(len(self._engine.ended), len(self._lengths))
         now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
@@ -103,7 +107,7 @@ class SearchProgress:
             return None
         limits = self._engine.limits
         left = queries_left(ended, live, wanted - len(ended) - len(live), limits.max_queries_per_source)
-        budget = math.inf if limits.max_queries is None else max(limits.max_queries - queries, 0)
+        budget = math.inf if limits.max_queries is None else max(limits.max_queries - self._spent - queries, 0)
         known = expected(Range(*(min(end, budget) for end in left)))
         return None if known is None else seconds * known / queries
 

@@ -28,7 +28,6 @@ from latreg.jobs.sut_check import check_sut
 from latreg.jobs.workers import find_records
 from latreg.runs import records, strips
 from latreg.runs.faults import image_shape
-from latreg.runs.files import writing
 from latreg.runs.folder import RunFolder
 from latreg.tracking import Tracker
 
@@ -51,12 +50,12 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
     if not parts.generator.conditional or cfg.search.uncertain_per_class:
         write_sources(folder, wanted, cfg.search.sources_per_class)
     compile_once(parts, sources, cfg.search.workers)
-    count = len(saved)
+    count, spent = len(saved), sum(record.queries for record in saved)
     with Tracker(
         cfg.tracking, folder.config, folder.path, group=cfg.name, measured=parts.measured, weights=ids, found=saved
     ) as tracker:
         with (
-            SearchProgress(len(sources), len(saved), parts.engine) as progress,
+            SearchProgress(len(sources), len(saved), parts.engine, spent) as progress,
             closing(searched_records(cfg, folder, parts, sources, saved)) as searched,
         ):
             for record in searched:
@@ -65,8 +64,7 @@ def search(cfg: Config, folder: RunFolder) -> dict[str, Any]:
                 count += 1
         found = read_in_order(folder.path, sources, count)
         results = score(cfg, found, parts.measured, parts.judge, folder.seconds(), parts.density, parts.renderer)
-        with writing(folder.path):
-            strips.examples_image(found, folder.path / "examples.png", cfg.dataset.class_names)
+        strips.examples_image(found, folder.path / "examples.png", cfg.dataset.class_names)
         tracker.finish(results, ids)
     if isinstance(parts.sut, AdaptedSUT):
         folder.status(classifier=asdict(parts.sut.usage))

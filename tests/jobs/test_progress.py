@@ -32,11 +32,24 @@ def test_without_a_terminal_there_is_a_line_now_and_then(caplog, monkeypatch):
     ]
 
 
+def test_queries_before_the_search_say_nothing_of_its_speed_nor_of_the_time_left(monkeypatch):
+    """Those that chose its sources took no time of it; those of an interrupted run have left less of the budget."""
+    clock = iter([0.0, 10.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    found = engine(queries=5000)
+    found.limits = Limits(max_queries=200, max_queries_per_source=1000)
+    shown = SearchProgress(14, 4, found, spent=60)
+    found.queries, found.ended = 5100, [20] * 5
+    shown._refresh()
+    assert shown._progress.tasks[0].fields["found"] == "0 flips, 0 valid, 0 robust, 10 queries/s, 4 s left"
+
+
 def test_the_line_at_a_terminal_fits_80_columns(monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
     console = Console(width=80, force_terminal=True, record=True)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
-    with SearchProgress(2000, 0, engine(queries=999_999, ended=[500] * 1999)) as shown:
+    with SearchProgress(2000, 0, found := engine(ended=[500] * 1999)) as shown:
+        found.queries = 999_999
         shown._flipped, shown._faults = 999, 998
         shown._started -= 1000
         shown._refresh()
