@@ -65,5 +65,12 @@ def test_it_changes_with_the_function(old, new):
     assert digest_of(session()) != digest_of(session(TEXT.replace(old, new)))
 
 
+@pytest.mark.parametrize("default", ["net=net", "*, net=net"])
+@pytest.mark.parametrize(("old", "new"), [("ones_", "zeros_"), ("2 * x", "3 * x"), ("factor=2", "factor=3")])
+def test_it_changes_with_what_a_default_holds(default, old, new):
+    text = f"{TEXT}\ndef held(x, {default}, factor=2):\n    return net(x) * factor\n"
+    assert digest_of(session(text, "held")) != digest_of(session(text.replace(old, new), "held"))
+
+
 def test_packages_are_not_looked_into():
     assert digest_of(nn.ReLU) == digest_of(nn.Tanh)

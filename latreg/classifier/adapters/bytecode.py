@@ -18,7 +18,8 @@ from latreg.zoo import weights
 def digest_of(classifier: Any) -> str:
     """The sha256 of the code that answers, and of the networks that it reaches.
 
-    These are functions and classes, those that they name or close over, and the tensors of modules among them.
+    These are functions and classes, those that they name, close over or have as defaults, and the tensors of modules
+    among them.
     Installed packages and latreg are left out, and so is what other variables hold, which may change while images are
     asked about. A comment changes nothing; another version of Python is another code.
     """
@@ -61,7 +62,10 @@ def _parts(thing: Any, seen: set[int]) -> Iterator[str]:
 def _of_function(function: FunctionType, seen: set[int]) -> Iterator[str]:
     yield from _of_code(function.__code__)
     yield repr([_constant(value) for value in function.__defaults__ or ()])
+    if named := function.__kwdefaults__:
+        yield repr({name: _constant(value) for name, value in sorted(named.items())})
     reached = [function.__globals__.get(name) for name in _names(function.__code__)]
+    reached += [*(function.__defaults__ or ()), *(named or {}).values()]
     for cell in function.__closure__ or ():
         try:
             reached.append(cell.cell_contents)
