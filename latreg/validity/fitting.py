@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,14 @@ def fit_density(cfg: Config, run_dir: Path, data: DataModule) -> dict[str, Any]:
         The threshold, the rate of false alarms with its interval, what is rejected, and where the weights are.
 
     Raises:
-        LatregError: there is no classifier, one of other images, or one that is SUT or judge.
+        LatregError: there is no classifier, one of other images, or one that is SUT or judge; or a class has no images.
     """
     started = time.monotonic()
     path = weights.resolve(cfg.validity.fit.classifier, "validity.fit.classifier")
     _check_independent(cfg, path)
     classifier = load_network(path, cfg.dataset).eval().requires_grad_(False)
     train = data.split("train")
+    _check_classes(train.labels, cfg.dataset.class_names)
     features = _features(classifier, to_unit(train.images))
     if (axes := cfg.validity.fit.axes) > min(features.shape):
         raise LatregError(f"validity.fit.axes must be at most {min(features.shape)} for these images, got {axes}")
@@ -81,6 +83,12 @@ def _check_independent(cfg: Config, path: Path) -> None:
         for file in files:
             if file and weights.sha256(weights.resolve(file, "validity.fit.classifier")) == own:
                 raise LatregError(f"validity.fit.classifier must be neither SUT nor judge, got {name} {file}")
+
+
+def _check_classes(labels: Tensor, names: Sequence[str]) -> None:
+    """Refuse a class without images: it has no mean, and nothing would ever be typical of it."""
+    if lacking := [name for number, name in enumerate(names) if number not in labels]:
+        raise LatregError(f"a density needs training images of each class, got none of {', '.join(lacking)}")
 
 
 def _features(classifier: Classifier, images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from latreg.classifier.networks import build
 from latreg.config import DatasetConfig
 from latreg.data.images import ImageSet, load_probe, to_unit
 from latreg.errors import LatregError, NotFiniteError
-from latreg.validity import bench
+from latreg.validity import bench, fitting
 from latreg.validity.density import HELD_OUT, KIND, ClassDensity, DensityNetwork, described, load_density
 from latreg.zoo import weights
 
@@ -136,3 +136,8 @@ def test_a_file_of_another_kind_or_for_other_images_is_refused(network, tmp_path
         load_density(str(path), shipped_config("mnist"), 0.99)
     with pytest.raises(LatregError, match="density"):
         load_density("zoo:mnist_vae", shipped_config("mnist"), 0.99)
+
+
+def test_a_class_without_images_is_refused():
+    with pytest.raises(LatregError, match="of each class, got none of cat, horse"):
+        fitting._check_classes(torch.tensor([0, 2, 2]), ["dog", "cat", "bird", "horse"])
