@@ -23,14 +23,6 @@ Floats = NDArray[np.float64]
 Sums = tuple[ArrayLike, ArrayLike]  # numerators and denominators (n,), to be summed
 
 
-def wilson(successes: int, n: int) -> Interval | None:
-    """Wilson's score interval of a proportion; None for n = 0."""
-    if n == 0:
-        return None
-    interval = stats.binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 @lru_cache(maxsize=8)
 def _resampled(n: int) -> NDArray[np.intp]:
     """Indices (RESAMPLES, n) drawn with replacement, the same ones for every statistic of n values."""
@@ -206,14 +198,16 @@ def compare_diversity(groups: Sequence[Floats]) -> Contrast:
     Args:
         groups: distances (2n, 2n) of each group, n >= 2; the first n are of one side, the rest of the other.
 
-    Returns: the interval is from resampling the members of each half, p from permuting them within groups.
+    Returns: the interval is from resampling the members of each half, p from permuting them within groups. There is no
+        interval where a half has two members: both differ in a resample only if it is the sample itself.
     """
     sides = np.array([[mean_distance(half)[0] for half in _blocks(own)] for own in groups])  # (groups, 2)
     resampled = sum(_resampled_difference(own, number) for number, own in enumerate(groups)) / len(groups)
     effect = float((sides[:, 0] - sides[:, 1]).mean())
     chance = sum(_permuted_difference(own, number) for number, own in enumerate(groups)) / len(groups)
     p = (int((np.abs(chance) >= abs(effect) - 1e-12).sum()) + 1) / (PERMUTATIONS + 1)
-    low, high = percentiles(np.asarray(resampled)) or (None, None)
+    vary = min(map(len, groups)) > 4
+    low, high = (percentiles(np.asarray(resampled)) if vary else None) or (None, None)
     first, second = sides.mean(0)
     return Contrast(float(first), float(second), effect, low, high, p)
 

@@ -6,32 +6,28 @@ from typing import Any
 import numpy as np
 
 from latreg.measures import metrics
-from latreg.measures.statistics import clustered_ratio, median_interval, ratio, wilson
+from latreg.measures.statistics import clustered_ratio, median_interval, ratio
 from latreg.measures.waiting import CAPS, found_within, waits
 from latreg.report.results import CHOSEN, STRATA
 from latreg.report.rows import BudgetRow, CellRow, ClassRow, Raw
 from latreg.report.runs import Column, Rows, Run, Study, all_queries, robust_faults
-from latreg.runs.cell import Cell
 
 CURVE_POINTS = 20  # of a budget curve
 
 
 def cell_rows(study: Study) -> list[CellRow]:
     """cells.csv: one row per cell and stratum. A number that is not defined or was not measured is None."""
-    return [
-        CellRow(
-            cell,
-            stratum,
-            _repetitions(study, cell) | summarize(study.rows(cell, stratum)) | _from_metrics(study, cell, stratum),
-        )
-        for cell in study.cells
-        for stratum in STRATA
-        if stratum != CHOSEN or len(study.chosen[cell])
-    ]
-
-
-def _repetitions(study: Study, cell: Cell) -> Raw:
-    return {"repetitions": len(study.repetitions(cell))}
+    names = sorted({name for run in study.runs for name in _measured(run, "all")})
+    rows: list[CellRow] = []
+    for cell in study.cells:
+        runs = [run for run in study.runs if run.cell == cell]
+        for stratum in STRATA:
+            if stratum == CHOSEN and not len(study.chosen[cell]):
+                continue
+            own = _measured(runs[0], stratum) if len(runs) == 1 else {}  # of several runs nobody knows it
+            numbers = {"repetitions": len(runs)} | summarize(study.rows(cell, stratum))
+            rows.append(CellRow(cell, stratum, numbers | {name: own.get(name) for name in names}))
+    return rows
 
 
 def summarize(rows: Rows) -> Raw:
@@ -111,7 +107,7 @@ def _count(flags: Column) -> int | None:
 
 
 def _rate(name: str, count: int | None, n: int) -> Raw:
-    interval = None if count is None else wilson(count, n)
+    interval = None if count is None else metrics.wilson(count, n)
     low, high = interval or (None, None)
     return {name: None if interval is None or count is None else count / n, f"{name}_low": low, f"{name}_high": high}
 
@@ -131,18 +127,8 @@ def _median(name: str, values: Column) -> Raw:
     return {name: float(np.median(values)) if len(values) else None, f"{name}_low": low, f"{name}_high": high}
 
 
-def _from_metrics(study: Study, cell: Cell, stratum: str) -> Raw:
-    """What only the run itself could measure, from its images: the numbers of metrics.json that rows do not give.
-
-    A cell of several runs has none of them.
-    """
-    runs = [run for run in study.runs if run.cell == cell]
-    own = [_measured(run, stratum) for run in runs]
-    names = sorted({name for run in study.runs for name in _measured(run, "all")})
-    return {name: own[0].get(name) if len(runs) == 1 else None for name in names}
-
-
 def _measured(run: Run, stratum: str) -> Raw:
+    """What only the run itself could measure, from its images: the numbers of metrics.json that rows do not give."""
     values: Any = run.metrics
     for name in () if stratum == "all" else ("strata", stratum):
         values = values.get(name) if isinstance(values, Mapping) else None

@@ -79,7 +79,10 @@ def _corrected(rows: Sequence[Comparison]) -> list[Comparison]:
     corrected: list[Comparison] = []
     for family in families.values():
         p_values = statistics.holm([row.p for row in family])
-        corrected += [replace(row, p_holm=p, family=len(family)) for row, p in zip(family, p_values, strict=True)]
+        tested = len(p_values) - p_values.count(None)
+        corrected += [
+            replace(row, p_holm=p, family=0 if p is None else tested) for row, p in zip(family, p_values, strict=True)
+        ]
     return corrected
 
 

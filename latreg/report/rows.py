@@ -107,7 +107,7 @@ class Comparison:
     test: str
     p: float | None
     p_holm: float | None = None
-    family: int = 0  # comparisons that Holm's correction is over
+    family: int = 0  # comparisons that Holm's correction is over, 0 = it is not tested
 
     def raw(self) -> Raw:
         """As columns; the cells by their names."""

@@ -11,15 +11,6 @@ from latreg.report import diversity
 from tests.helpers.studies import noise
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (42, 495)])
-def test_wilson_is_that_of_the_metrics(k, n):
-    assert statistics.wilson(k, n) == pytest.approx(metrics.wilson(k, n), abs=1e-12)
-
-
-def test_no_trials_have_no_interval():
-    assert statistics.wilson(0, 0) is None
-
-
 def test_the_bootstrap_agrees_with_scipy():
     values = np.random.default_rng(1).exponential(size=60)
     ours = statistics.median_interval(values)
@@ -147,6 +138,13 @@ def test_a_set_that_is_more_diverse_is_found_so():
 def test_two_sets_alike_do_not_differ():
     found = statistics.compare_diversity([statistics.distances(diversity.pixels(noise(0, 20)))])
     assert found.low < 0 < found.high
+    assert found.p > 0.05
+
+
+def test_of_two_members_nothing_can_be_resampled():
+    groups = [statistics.distances(diversity.pixels(noise(seed, n))) for seed, n in ((0, 20), (1, 4))]
+    found = statistics.compare_diversity(groups)
+    assert (found.low, found.high) == (None, None)
     assert found.p > 0.05
 
 

@@ -1,5 +1,6 @@
 """Verdicts on studies whose answers are known."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -58,6 +59,12 @@ def test_holm_is_over_the_primary_comparisons_of_a_claim_on_a_data_set(tmp_path)
     assert {row.family for row in rows if row.primary} == {2}
     others = [row for row in rows if not row.primary]
     assert {row.family for row in others} == {len(others)}
+
+
+def test_what_is_not_tested_is_of_no_family(answered):
+    (first, *_) = answered[1]
+    rows = claims._corrected([replace(first, primary=False, p=p) for p in (0.01, None, 0.02)])
+    assert [(row.family, row.p_holm) for row in rows] == [(2, 0.02), (0, None), (2, 0.02)]
 
 
 def test_diversity_needs_two_faults_each(answered):
