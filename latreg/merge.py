@@ -20,7 +20,7 @@ from latreg.json_files import checked, read_json
 from latreg.measures.tables import as_text
 from latreg.runs import records, strips
 from latreg.runs.faults import read_fitting
-from latreg.runs.files import check_empty, writing
+from latreg.runs.files import check_empty
 from latreg.runs.folder import RunFolder, differences, read_config, read_status
 from latreg.runs.provenance import changed_files
 from latreg.runs.saved_config import load_run_config, with_defaults
@@ -91,8 +91,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
             records.write_part(output, index, part, measured, cfg.dataset.class_names)
         results = score(cfg, ordered, measured, seconds=seconds, **_networks(cfg, weights))
         _mirror(cfg, folder, ordered, measured, results, weights)
-        with writing(output):
-            strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
+        strips.examples_image(ordered, output / "examples.png", cfg.dataset.class_names)
         folder.write_json("metrics.json", results)
         files = status.get("classifier_files", {})
         folder.status(weights=weights, classifier_files=files, merged_from=[str(run_dir) for run_dir in run_dirs])

@@ -1,9 +1,8 @@
 """Classifier networks by name. Each takes float images (N, C, H, W) in [0, 1] and gives logits (N, K).
 
 The bodies are functions of (channels, num_classes, sizes) and end in a linear layer; H and W may be anything that
-survives their strides. The
-default sizes cost 8 to 27 MFLOP per image of 32x32, a tenth of rendering it. No layer draws random numbers, so that a
-resumed training is exact.
+survives their strides. The default sizes cost 8 to 27 MFLOP per image of 32x32, a tenth of rendering it. No layer draws
+random numbers, so that a resumed training is exact.
 """
 
 from collections.abc import Callable, Sequence

@@ -62,8 +62,8 @@ def score(
     measure = Unjudged(found, feature_cells(cfg, density), renderer)
     for name, part in {"all": results, **results["strata"]}.items():
         own = chosen if name == CHOSEN else [record for record in drawn if name in ("all", record.stratum)]
-        measured = asdict(space.measure(_fault_images(own))) if space else {}
-        part.update({number: measured.get(number) for number in JUDGED} | measure(own))
+        judged = asdict(space.measure(_fault_images(own))) if space else {}
+        part.update({number: judged.get(number) for number in JUDGED} | measure(own))
     return results
 
 

@@ -42,7 +42,7 @@ def section(results: Results) -> str:
     lines += ["", "### Where to start", "", "| data set | aim | search | faults | sources per | queries per |"]
     lines += ["|---|---|---|---|---|---|", *map(_start, digest.best(results))]
     for name in _shown(results):
-        lines += ["", f"![Flips and robust faults per source against psi]({f'figures/{name}.png'})"]
+        lines += ["", f"![Flips and robust faults per source against psi](figures/{name}.png)"]
     return "\n".join(lines) + "\n\n"
 
 

@@ -1,7 +1,6 @@
 """Pictures of records for people: source | last correct | first wrong | most severe | difference."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from latreg.interfaces import BoundaryRecord
+from latreg.runs.files import replacing
 
 SCALE = 3
 GAIN = 2  # of the difference: a change of 64 levels saturates
@@ -43,12 +43,14 @@ def examples(records: Sequence[BoundaryRecord], class_names: Sequence[str] = (),
 def examples_image(
     records: Sequence[BoundaryRecord], path: Path, class_names: Sequence[str] = (), rows: int = 20
 ) -> None:
-    """Write the PNG of `examples`, whole or not at all."""
+    """Write the PNG of `examples`, whole or not at all.
+
+    Raises:
+        LatregError: the disk is full, or the folder cannot be written.
+    """
     picture = examples(records, class_names, rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    picture.save(temporary, format="PNG")
-    os.replace(temporary, path)
+    with replacing(path) as file:
+        picture.save(file, format="PNG")
 
 
 def caption(record: BoundaryRecord, class_names: Sequence[str] = ()) -> list[str]:
