@@ -23,7 +23,7 @@ def table_rows(path):
     return {cells[0]: cells[1:] for cells in lines}
 
 
-README = table_rows(REPOSITORY / "README.md")
+WEIGHTS = table_rows(REPOSITORY / "docs" / "weights.md")
 
 
 def card(name):
@@ -45,7 +45,7 @@ def with_interval(scores, key, digits):
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_system_under_test(dataset):
-    _, size, scores = README[f"`zoo:{dataset}_sut`"]
+    _, size, scores = WEIGHTS[f"`zoo:{dataset}_sut`"]
     assert size == f"{mebibytes(f'{dataset}_sut')} MiB"
     assert scores == with_interval(card(f"{dataset}_sut"), "test_accuracy", 2)
 
@@ -54,7 +54,7 @@ def test_system_under_test(dataset):
 def test_judge(dataset):
     members = [f"{dataset}_{member}" for member in JUDGE]
     together = card(GENERATORS[DATASETS.index(dataset)])["scores"]
-    _, size, scores = README[f"`zoo:{dataset}_judge_a`, `_b`, `_c`"]
+    _, size, scores = WEIGHTS[f"`zoo:{dataset}_judge_a`, `_b`, `_c`"]
     assert size == f"{mebibytes(*members)} MiB"
     alone = ", ".join(f"{percent(card(member)['test_accuracy'], 2)} %" for member in members)
     assert scores.startswith(f"{alone}; ")
@@ -64,14 +64,14 @@ def test_judge(dataset):
 
 def test_validity_models():
     models = [f"{dataset}_vae" for dataset in DATASETS]
-    _, size, scores = README["`zoo:<dataset>_vae`"]
+    _, size, scores = WEIGHTS["`zoo:<dataset>_vae`"]
     assert size == f"{', '.join(map(mebibytes, models))} MiB"
     assert f" {', '.join(percent(card(model)['false_alarm_rate'], 1) for model in models)} % " in scores
 
 
 def test_guides():
     guides = [f"{dataset}_guide" for dataset in DATASETS]
-    _, size, scores = README["`zoo:<dataset>_guide`"]
+    _, size, scores = WEIGHTS["`zoo:<dataset>_guide`"]
     assert size == f"{', '.join(map(mebibytes, guides))} MiB"
     assert scores == ", ".join(f"{percent(card(guide)['test_accuracy'], 2)} %" for guide in guides)
 
@@ -104,12 +104,12 @@ def frechet(scores):
     ],
 )
 def test_generators(row, shown):
-    (found,) = (cells for first, cells in README.items() if row in first)
+    (found,) = (cells for first, cells in WEIGHTS.items() if row in first)
     assert found == [shown(card(name)["scores"]) for name in GENERATORS]
 
 
 def test_sizes_of_the_generators():
-    (found,) = (cells for first, cells in README.items() if first.startswith("parameters, size"))
+    (found,) = (cells for first, cells in WEIGHTS.items() if first.startswith("parameters, size"))
     for cell, name in zip(found, GENERATORS, strict=True):
         assert cell.endswith(f", {mebibytes(name)} MiB, {card(name)['images_seen']:,}")
 
