@@ -1,6 +1,7 @@
 """The table that ends a multirun: a line for each of its jobs, whatever launched them."""
 
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from omegaconf import DictConfig
 
 from latreg.errors import LatregError
 from latreg.json_files import read_json
-from latreg.measures.tables import aligned, shown
+from latreg.measures.tables import folded, shown
 from latreg.runs.folder import read_status
 
 # Of metrics.json; those that no job has are left out.
@@ -30,11 +31,14 @@ class Comparison(Callback):
         runs = sorted((path.parent for path in folder.glob("*/status.json")), key=_number)
         if len(runs) > 1:
             with suppress(OSError):  # nobody listens any more
-                print(f"\n{compare(runs)}\n{folder}", flush=True)
+                print(f"\n{compare(runs, shutil.get_terminal_size().columns)}\n{folder}", flush=True)
 
 
-def compare(run_dirs: Sequence[Path]) -> str:
-    """A line for each run: what its command says other than those of the others, its state, and its metrics."""
+def compare(run_dirs: Sequence[Path], width: int) -> str:
+    """A line for each run: what its command says other than those of the others, its state, and its metrics.
+
+    Where these are more than fit the width, in characters, they go on in further lines below.
+    """
     commands = [_given(run_dir) for run_dir in run_dirs]
     keys = dict.fromkeys(key for given in commands for key in given)
     varied = [key for key in keys if len({given.get(key) for given in commands}) > 1]
@@ -44,7 +48,7 @@ def compare(run_dirs: Sequence[Path]) -> str:
     for run_dir, given, found in zip(run_dirs, commands, metrics, strict=True):
         values = [shown(name, found) or None for name in names]
         rows.append([run_dir.name, *(given.get(key, "") for key in varied), _state(run_dir), *values])
-    return aligned(rows)
+    return folded(rows, width, names=1 + len(varied))
 
 
 def _given(run_dir: Path) -> dict[str, str]:

@@ -57,9 +57,8 @@ class SearchProgress:
         self._lengths: list[int] = []  # queries of each record
         self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._progress = Progress(
-            TextColumn("{task.completed}/{task.total} sources"),
             BarColumn(bar_width=8),
-            TextColumn("{task.fields[found]}"),
+            TextColumn("{task.completed}/{task.total} sources, {task.fields[found]}"),
             console=Console(stderr=True),
             disable=not self._terminal,
         )
@@ -91,9 +90,10 @@ class SearchProgress:
         done = max(len(self._engine.ended), len(self._lengths))
         now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
-        found = f"{self._flipped} flips, {self._faults} valid, {self._robust} robust, {queries / seconds:.0f} queries/s"
         left = self._seconds_left(seconds, queries)
-        found += f", {in_words(left)} left" if left is not None else ""
+        told = f"{in_words(left)} left, " if left is not None else ""
+        found = f"{self._flipped} flips, {self._faults} valid, {self._robust} robust, "
+        found += f"{told}{queries / seconds:.0f} queries/s"  # what a narrow terminal cuts comes last
         with suppress(OSError):
             self._progress.update(self._task, completed=self._saved + done, found=found)
         if not self._terminal and self._pause.over(now):

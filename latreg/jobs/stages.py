@@ -14,6 +14,7 @@ from latreg.compute.memory import keep_freed_memory
 from latreg.config import SEARCH, Config, check_given, check_names, check_settings, typed
 from latreg.data.splits import complete
 from latreg.errors import ResumeRefusedError
+from latreg.jobs.headline import headline
 from latreg.jobs.networks import describe_networks
 from latreg.measures.tables import as_text
 from latreg.runs.folder import RunFolder
@@ -28,7 +29,7 @@ def run(cfg: DictConfig, output_dir: str) -> None:
     folder = RunFolder(Path(output_dir))
     results = carry_out(cfg, folder)
     with suppress(OSError):  # nobody listens any more, and all is on the disk
-        print(as_text(results))
+        print(f"\n{headline(cfg)}\n\n{as_text(results)}\n\nall numbers: {folder.path / 'metrics.json'}")
         print(folder.path, flush=True)
 
 

@@ -52,7 +52,7 @@ class Tracker:
         group: name of the experiment; its jobs are shown together.
         measured: what the gates of the run measure.
         weights: sha256 of each network's weights, which are the inputs of the run.
-        found: records of an interrupted run that is resumed, so that the curves go on where they were.
+        found: records of an interrupted run that is resumed: W&B gets a new run, which has them all.
 
     Raises:
         LatregError: tracking.mode is none of offline, online, disabled.
@@ -82,18 +82,19 @@ class Tracker:
         self._next_table = FIRST_TABLE
         cell, shard = _cell_of(config), config.get("search", {}).get("shard")
         described = config | {"truncation_label": cell.setting, "weights": self._weights}
+        name = _run_name(config, cell)
+        for record in found:
+            self._add(record)
         # Shards are no runs to compare: the sum of their group is one, which latreg.merge logs as well.
         self._link = Link(
             tracking,
             described,
             self._run_dir,
-            f"{group}: {cell.name}, shards of {shard.partition('/')[2]}" if shard else group,
-            name=_run_name(config, cell),
+            f"{group}: {name}, shards of {shard.partition('/')[2]}" if shard else group,
+            name=f"{name}, shard {shard}" if shard else name,
             begin=self._begin,
             job_type="shard" if shard else None,
         )
-        for record in found:
-            self._add(record)
 
     def __enter__(self) -> Self:
         return self
@@ -103,14 +104,13 @@ class Tracker:
 
     def log_record(self, record: BoundaryRecord) -> None:
         """Add one finished source: a row, and a point of each curve (running totals against queries)."""
-        self._add(record)
-        point = {f"search/{name}": total for name, total in self._totals.items()}
+        point = self._add(record)
         self._link.attempt(lambda run: run.log(point))
-        self._points.append(point)
         if self._totals["sources"] >= self._next_table:
             self._log_finds()
 
-    def _add(self, record: BoundaryRecord) -> None:
+    def _add(self, record: BoundaryRecord) -> dict[str, int]:
+        """Count a record; returns the new point of the curves."""
         self._rows.add(record)
         for name, value in _values(record).items():
             self._values[name].append(value)
@@ -119,6 +119,8 @@ class Tracker:
         counts |= {flag: record.measured.get(flag) for flag in self._flags}
         # None where there is no model to say so: then it is not counted
         self._totals.update({name: int(count) for name, count in counts.items() if count is not None})
+        self._points.append({f"search/{name}": total for name, total in self._totals.items()})
+        return self._points[-1]
 
     def finish(self, metrics: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Log what is known at the end, and end the W&B run.
@@ -134,7 +136,7 @@ class Tracker:
         self._link.close(failed=False)
 
     def _begin(self, run: Run) -> None:
-        """Define the axis and name the inputs; after a fall-back also draw again what the lost run had."""
+        """Define the axis, name the inputs, and draw what is known: of a resumed run, or of one lost to a fall-back."""
         run.define_metric("search/queries")
         run.define_metric("search/*", step_metric="search/queries")
         for kind, id in self._weights.items():
@@ -212,10 +214,9 @@ def _cell_of(config: Mapping[str, Any]) -> Cell:
 
 
 def _run_name(config: Mapping[str, Any], cell: Cell) -> str:
-    """What a run is: "mnist, mixing, psi 0.7, global center, run_seed 1, shard 2/3"."""
-    seed, shard = config.get("run_seed"), config.get("search", {}).get("shard")
-    parts = [cell.dataset, cell.name, f"run_seed {seed}" if seed else "", f"shard {shard}" if shard else ""]
-    return ", ".join(part for part in parts if part)
+    """What a search is: "mnist, mixing, psi 0.7, global center, run_seed 1"."""
+    seed = config.get("run_seed")
+    return ", ".join([cell.dataset, cell.name, *([f"run_seed {seed}"] if seed else [])])
 
 
 def _values(record: BoundaryRecord) -> dict[str, float]:

@@ -28,7 +28,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(caplog, monkeypatch):
         shown.advance(pair(z_seed=1, queries=117))
         shown.advance(record(z_seed=2, queries=1))
     assert [one.getMessage() for one in caplog.records] == [
-        "3 of 5 sources, 1 flips, 1 valid, 1 robust, 2 queries/s, 61 s left"
+        "3 of 5 sources, 1 flips, 1 valid, 1 robust, 61 s left, 2 queries/s"
     ]
 
 
@@ -41,24 +41,25 @@ def test_queries_before_the_search_say_nothing_of_its_speed_nor_of_the_time_left
     shown = SearchProgress(14, 4, found, spent=60)
     found.queries, found.ended = 5100, [20] * 5
     shown._refresh()
-    assert shown._progress.tasks[0].fields["found"] == "0 flips, 0 valid, 0 robust, 10 queries/s, 4 s left"
+    assert shown._progress.tasks[0].fields["found"] == "0 flips, 0 valid, 0 robust, 4 s left, 10 queries/s"
 
 
-def test_the_line_at_a_terminal_fits_80_columns(monkeypatch):
+@pytest.mark.parametrize("sources", [2000, 10_000])
+def test_the_line_at_a_terminal_fits_80_columns(monkeypatch, sources):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
     console = Console(width=80, force_terminal=True, record=True)
     monkeypatch.setattr(progress, "Console", lambda **_: console)
-    with SearchProgress(2000, 0, found := engine(ended=[500] * 1999)) as shown:
+    with SearchProgress(sources, 0, found := engine(ended=[500] * (sources - 1))) as shown:
         found.queries = 999_999
-        shown._flipped, shown._faults = 999, 998
+        shown._flipped, shown._faults, shown._robust = sources - 1, sources // 2, sources // 3
         shown._started -= 1000
         shown._refresh()
         table = shown._progress.make_tasks_table(shown._progress.tasks)
     with console.capture() as capture:
         console.print(table)
     (text,) = capture.get().strip().splitlines()
-    assert "1999/2000 sources" in text
-    assert "left" in text
+    assert f"{sources - 1}/{sources} sources" in text
+    assert "s left" in text
 
 
 @pytest.mark.parametrize(

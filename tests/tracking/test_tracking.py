@@ -140,11 +140,11 @@ def test_a_full_table_keeps_what_was_found(tmp_path: Path):
     assert [row[column] for row in table_of(tmp_path / "run")["data"]] == [0, 9]
 
 
-def test_a_resumed_search_goes_on_with_its_totals(tmp_path: Path):
+def test_a_resumed_search_has_the_whole_curves(tmp_path: Path):
     with Tracker(config(), CONFIG, tmp_path / "run", "exp", measured=MEASURED, found=[SOURCE, PAIR]) as tracker:
         tracker.log_record(SOURCE)
-    (point,) = [e["history"]["item"] for e in log_of(tmp_path / "run") if e["type"] == "history"]
-    assert (point["search/queries"], point["search/flipped"]) == (21, 1)
+    points = [e["history"]["item"] for e in log_of(tmp_path / "run") if e["type"] == "history"]
+    assert [(point["search/queries"], point["search/flipped"]) for point in points] == [(7, 0), (14, 1), (21, 1)]
 
 
 def test_the_table_grows_while_the_search_goes_on(tmp_path: Path):
@@ -172,7 +172,7 @@ def test_shards_are_a_group_of_their_own_and_named(tmp_path: Path):
         pass
     (run,) = [entry["run"] for entry in log_of(tmp_path / "run") if entry["type"] == "run"]
     assert run["display_name"] == "mnist, mixing, psi 0.7, class center, run_seed 1, shard 2/3"
-    assert run["run_group"] == "exp: mixing, psi 0.7, class center, shards of 3"
+    assert run["run_group"] == "exp: mnist, mixing, psi 0.7, class center, run_seed 1, shards of 3"
     assert run["job_type"] == "shard"
 
 
