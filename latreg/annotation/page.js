@@ -7,7 +7,9 @@ const SURE = [["j", "guessed", 1], ["k", "fairly sure", 2], ["l", "sure", 3]];
 const NONE = null;
 const LETTERS = "abcdefghimoqrstvwxyz"; // of classes beyond the ten digits; the others have a meaning
 
-const picture = Object.assign(new Image(320, 320), { id: "picture", alt: "The picture to name" });
+const SIZE = 320; // of the picture on the screen, at most; on a phone 70 % of the width
+
+const picture = Object.assign(new Image(SIZE, SIZE), { id: "picture", alt: "The picture to name" });
 let study = null; // class_names, order, answered
 let annotator = "";
 let shown = null; // id of the picture
@@ -57,6 +59,16 @@ async function attempt(action) {
   }
 }
 
+/** Each pixel becomes a square of as many pixels of the page as fit. */
+function enlarge() {
+  const room = Math.min(SIZE, 0.7 * document.documentElement.clientWidth);
+  const times = Math.max(1, Math.floor(room / picture.naturalWidth));
+  picture.width = times * picture.naturalWidth;
+  picture.height = times * picture.naturalHeight;
+}
+
+const address = (id) => `images/${encodeURIComponent(id)}`;
+
 function choose(number) {
   named = number;
   for (const one of element("classes").children) {
@@ -71,7 +83,7 @@ function show(id) {
   element("plausible").checked = true;
   for (const one of element("classes").children) one.setAttribute("aria-pressed", "false");
   for (const one of element("sure").children) one.disabled = true;
-  picture.src = `images/${encodeURIComponent(id)}`;
+  picture.src = address(id);
 }
 
 function goOn() {
@@ -89,6 +101,10 @@ function goOn() {
 
 const save = (sure) => attempt(async () => {
   if (named === undefined || shown === null) return;
+  await picture.decode().catch(() => {
+    picture.src = address(shown); // for when the server is back
+    throw new Error("the picture cannot be loaded");
+  });
   const answer = { annotator, item: shown, named, plausible: element("plausible").checked, sure };
   study.answered = (await ask("PUT", "answer", answer)).answered;
   goOn();
@@ -128,6 +144,11 @@ element("begin").addEventListener("submit", (event) => {
   });
 });
 
+picture.addEventListener("load", enlarge);
+picture.addEventListener("error", () => {
+  element("error").textContent = "The picture cannot be loaded. Is the server still running?";
+});
+window.addEventListener("resize", enlarge);
 element("undo").addEventListener("click", undo);
 element("undo-last").addEventListener("click", undo);
 

@@ -88,8 +88,10 @@ def test_the_page_fits(tmp_path, folder, url, width):
         tab = new_tab()
         begin(tab, url, width=width)
         assert tab.value("document.documentElement.scrollWidth") <= width
+        assert tab.value("document.getElementById('picture').offsetWidth % 32") == 0, "pixels are squares"
         small = "[...document.querySelectorAll('#work button')].filter((one) => one.offsetHeight < 44).length"
         assert tab.value(small) == 0, "each is as large as a finger"
+        assert tab.value("document.documentElement.scrollHeight <= innerHeight"), "no scrolling"
         tab.screenshot(tmp_path / f"{width}.png")
 
 
