@@ -631,6 +631,8 @@ def register() -> None:
     OmegaConf.register_new_resolver("base_name", base_name, replace=True)
     OmegaConf.register_new_resolver("words", words, replace=True)
     store = ConfigStore.instance()
+    if "schema.yaml" in store.repo:  # it takes a tenth of a second, for each configuration that is composed
+        return
     store.store(name="schema", node=Config)
     store.store(group="generator", name="own_schema", node=OwnGeneratorConfig)
     for classifier in OWN_CLASSIFIERS:
