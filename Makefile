@@ -14,7 +14,7 @@ INSTALLED := .venv/.installed
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test coverage test-slow lint types bench demo paper figures docs build clean
+.PHONY: help setup test coverage test-slow lint types bench demo wheel paper figures docs build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ report/index.html: $(wildcard results/*) | $(INSTALLED)
 
 docs: $(INSTALLED) report/index.html ## Build the site into site/, and check its links: open site/index.html
 	$(PY) -m mkdocs build --strict
+
+wheel: $(INSTALLED) ## Build the wheel, and search with it outside of the repository
+	.ci/wheel
 
 build: $(INSTALLED) ## Build the wheel, with conf/ and the shipped weights inside
 	$(PY) -m build --wheel
