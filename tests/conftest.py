@@ -1,14 +1,27 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 import sys
 
 import datasets
 import numpy as np
 import pytest
+from hydra._internal.hydra import Hydra
+from hydra.types import RunMode
 from PIL import Image
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_sessionstart():
+    """What the tests import stays to the end: to look for garbage among it, again and again, takes seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,6 +41,8 @@ def cli(monkeypatch, tmp_path, capfd):
         from latreg.run import main
 
         monkeypatch.setattr(sys, "argv", ["latreg.run", *map(str, arguments), "tracking=disabled"])
+        if not {"-m", "+experiment=paper_smoke"} & {*arguments}:  # else Hydra composes all to know that it is no sweep
+            monkeypatch.setattr(Hydra, "get_mode", lambda *_, **__: RunMode.RUN)
         try:
             main()
             code = 0

@@ -17,7 +17,8 @@ from latreg.errors import LatregError
 from latreg.evaluation.manifold import NEAREST
 from latreg.generator.projected import NETWORKS
 from latreg.validity.perceptual import NETS
-from tests.helpers.bad_settings import BASES, bad_values, composed, leaves
+from tests.helpers.bad_settings import BASES, bad_values, leaves
+from tests.helpers.settings import composed
 
 PARSE = OverridesParser.create().parse_override
 SOME = 60  # of the bad settings, in the fast test

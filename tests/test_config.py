@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import hydra
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -19,17 +21,21 @@ OPTIONS = [(group, p.stem) for group in GROUPS for p in sorted((Path(conf_dir())
 EXPERIMENTS = sorted(p.stem for p in (Path(conf_dir()) / "experiment").glob("*.yaml"))
 
 
-def config(*overrides):
+@cache
+def compose(*overrides):
     with initialize_config_dir(conf_dir(), version_base="1.3"):
-        composed = OmegaConf.to_object(compose("config", list(overrides)))
+        return hydra.compose("config", list(overrides))
+
+
+def config(*overrides):
+    composed = OmegaConf.to_object(compose(*overrides))
     assert isinstance(composed, Config)
     return composed
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes(group, option):
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        composed = compose("config", [f"{group}={option}"])
+    composed = compose(f"{group}={option}")
     missing = OmegaConf.missing_keys(composed)  # which only the user knows, or the data
     assert all(key.startswith(f"{group}.") for key in missing)
     if not missing:
@@ -86,8 +92,7 @@ def test_a_data_set_chooses_its_networks_and_experiment_and_command_come_first(o
 
 
 def test_the_configuration_of_a_run_is_read_back_typed(tmp_path):
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        composed = compose("config", ["+experiment=mnist_mixing"])
+    composed = compose("+experiment=mnist_mixing")
     (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
     assert load_run_config(tmp_path) == config("+experiment=mnist_mixing")
 

@@ -8,17 +8,13 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from PIL import Image
 
 from latreg import export
-from latreg.config import conf_dir, register
 from latreg.data.images import load_probe
 from latreg.runs.records import write_part
 from tests.helpers.example_records import MEASURED, image, pair, record, severe
-
-register()
+from tests.helpers.settings import saved
 
 
 @pytest.fixture
@@ -29,9 +25,7 @@ def run(tmp_path):
 
 def make_run(folder, rows=None, *overrides):
     folder.mkdir()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        composed = compose("config", ["+experiment=mnist_mixing", *overrides])
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
+    (folder / "config.yaml").write_text(saved("+experiment=mnist_mixing", *overrides))
     status = {"versions": {"latreg": "0.1"}, "git_commit": "abc", "weights": {"sut": "5" * 64, "judge": None}}
     status["command"] = "python -m latreg.run +experiment=mnist_mixing hydra.run.dir=/somewhere"
     (folder / "status.json").write_text(json.dumps(status))

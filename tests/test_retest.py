@@ -7,17 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from latreg import retest
-from latreg.config import conf_dir, register
 from latreg.data.images import load_probe
 from latreg.runs.records import write_part
 from latreg.zoo.weights import probe_path, resolve, sha256
 from tests.helpers.example_records import MEASURED, pair, record
+from tests.helpers.settings import saved
 
-register()
 SUT = ("classifier=cnn", "device=cpu")
 CALLABLE = ("classifier=callable", "classifier.function=tests.test_retest.eights", "classifier.probe_images=0")
 
@@ -44,9 +41,7 @@ def run(tmp_path):
         rows.append(fault_with(fault, digit, valid=number < 20))
     folder = tmp_path / "run"
     folder.mkdir()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        composed = compose("config", ["+experiment=mnist_mixing"])
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
+    (folder / "config.yaml").write_text(saved("+experiment=mnist_mixing"))
     write_part(folder, 0, [*rows, record(z_seed=99)], MEASURED)
     return folder
 

@@ -3,16 +3,13 @@
 import datasets
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from latreg.config import conf_dir, register
 from latreg.data.splits import complete
 from latreg.errors import LatregError
 from latreg.training.datamodule import DataModule
 from tests.helpers.pictures import CLASSES, picture, write_folders
-
-register()
+from tests.helpers.settings import composed
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +21,8 @@ def caches(tmp_path, monkeypatch):
 
 def described(kind, path, *overrides):
     """The settings of dataset=<kind> after the missing ones were found."""
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        dataset = compose("config", [f"dataset={kind}", f"dataset.path={path}", *overrides]).dataset
+    dataset = composed(f"dataset={kind}", *overrides).dataset
+    dataset.path = path and str(path)
     complete(dataset)
     return dataset
 
@@ -311,7 +308,7 @@ def test_a_path_must_be_given():
     with pytest.raises(
         LatregError, match=r"dataset\.path must name a folder of images or a data set of the hub, got null"
     ):
-        described("folder", "null")
+        described("folder", None)
 
 
 TABLES = [

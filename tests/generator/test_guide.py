@@ -9,7 +9,8 @@ from torch import nn
 from latreg.classifier.networks import build
 from latreg.generator.guide import Guide, load_guide
 from latreg.generator.module import StyleGAN2Module
-from tests.helpers.small_generator import SMALL, config
+from tests.helpers.settings import config
+from tests.helpers.small_generator import SMALL
 from tests.helpers.toy_training import make_module, train
 
 GUIDED = ("generator.training.guide=zoo:mnist_judge_a", "generator.training.guide_weight=0.5")

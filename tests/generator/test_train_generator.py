@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from latreg.errors import LatregError
 from latreg.generator.module import StyleGAN2Module
 from latreg.generator.training import make_module, weights_name
 from latreg.training.devices import make_trainer
-from tests.helpers.small_generator import SMALL, config
+from tests.helpers.settings import config
+from tests.helpers.small_generator import SMALL
 
 BAD_INPUT = [
     ("dataset.resolution=48", "power of two of at least 8, got 48"),
@@ -77,10 +79,23 @@ def test_colour_images_are_not_taken_for_gray_ones(cli, toy_mnist, tmp_path):
     assert "dataset.channels must be 3 for the colour images" in err
 
 
-def test_a_damaged_checkpoint_is_one_clear_error(cli, toy_mnist, tmp_path):
-    run = tmp_path / "run"
-    command = ("+experiment=mnist_generator", *SMALL, "trainer=cpu", f"hydra.run.dir={run}")
-    assert cli(*command)[0] == 0
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    return tmp_path_factory.mktemp("done") / "run"
+
+
+@pytest.fixture
+def done(once, cli, toy_mnist, tmp_path):
+    """A copy of a training that is done, and its command."""
+    command = ("+experiment=mnist_generator", *SMALL, "trainer=cpu")
+    if not once.exists():
+        assert cli(*command, f"hydra.run.dir={once}")[0] == 0
+    run = Path(shutil.copytree(once, tmp_path / "run"))
+    return run, (*command, f"hydra.run.dir={run}")
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(cli, done):
+    run, command = done
     checkpoint = run / "checkpoints" / "last.ckpt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     code, _, err = cli(*command, "resume=true")
@@ -88,10 +103,8 @@ def test_a_damaged_checkpoint_is_one_clear_error(cli, toy_mnist, tmp_path):
     assert f"expected a whole checkpoint in {checkpoint}" in err
 
 
-def test_a_training_that_is_done_is_not_taken_up_and_stays_done(cli, toy_mnist, tmp_path):
-    run = tmp_path / "run"
-    command = ("+experiment=mnist_generator", *SMALL, "trainer=cpu", f"hydra.run.dir={run}")
-    assert cli(*command)[0] == 0
+def test_a_training_that_is_done_is_not_taken_up_and_stays_done(cli, done):
+    run, command = done
     kept = {name: (run / name).read_text() for name in ("config.yaml", "status.json", "metrics.json")}
     assert json.loads(kept["status.json"])["state"] == "done"
     code, _, err = cli(*command, "resume=true")
@@ -115,9 +128,8 @@ def test_without_a_judge_a_training_has_no_scores(cli, toy_mnist, tmp_path):
     assert "no scores while training" not in (run / "run.log").read_text()
 
 
-def test_a_judge_that_is_not_there_is_called_by_its_setting(cli, toy_mnist, tmp_path):
-    run = tmp_path / "run"
-    assert cli("+experiment=mnist_generator", *SMALL, "trainer=cpu", f"hydra.run.dir={run}")[0] == 0
+def test_a_judge_that_is_not_there_is_called_by_its_setting(done):
+    run, _ = done
     assert (
         "no scores while training: validity.judge must name an existing file, got nothing"
         in (run / "run.log").read_text()

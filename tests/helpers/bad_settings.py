@@ -4,13 +4,10 @@ from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Any, get_args, get_origin
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, register
 from latreg.settings import Setting, declared_at
 
-register()
 HUGE = 2**63
 BASES = {
     "random": ("+experiment=mnist_random",),
@@ -31,12 +28,6 @@ class Leaf:
     kind: Any  # without None
     optional: bool
     declared: Setting
-
-
-def composed(*overrides):
-    """As the command line composes it."""
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return compose("config", list(overrides))
 
 
 def leaves(cfg, prefix=""):

@@ -7,13 +7,11 @@ from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from PIL import Image
 
-from latreg.config import conf_dir, register
 from latreg.runs.records import write_part
 from tests.helpers.example_records import MEASURED, pair
+from tests.helpers.settings import saved
 
 EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
 %%BoundingBox: 0 0 32 32
@@ -48,11 +46,8 @@ def encoded(format, size=32, mode="L"):
 
 def make_run(folder, rows=None, *overrides):
     """The folder of a finished search on MNIST with a valid fault."""
-    register()
     folder.mkdir(parents=True)
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        composed = compose("config", ["+experiment=mnist_mixing", "search.sources_per_class=1", *overrides])
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
+    (folder / "config.yaml").write_text(saved("+experiment=mnist_mixing", "search.sources_per_class=1", *overrides))
     status = {"state": "done", "seconds": 1.0, "weights": {"sut": "s" * 64}, "versions": {"latreg": "0"}}
     (folder / "status.json").write_text(json.dumps(status))
     (folder / "metrics.json").write_text(json.dumps({"seconds": 1.0}))

@@ -6,7 +6,8 @@ from typing import Any, get_args, get_origin
 import numpy as np
 import torch
 
-from tests.helpers.bad_settings import BASES, bad_values, composed, leaves
+from tests.helpers.bad_settings import BASES, bad_values, leaves
+from tests.helpers.settings import composed
 
 # What makes each base a matter of seconds. Settings that are drawn at random come behind these.
 SEARCH = ("search.sources_per_class=1", "search.classes=[2,8]", "search.max_queries_per_source=12", "device=cpu")

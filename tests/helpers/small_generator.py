@@ -1,10 +1,5 @@
 """Settings of a generator that the command line trains within seconds, on `toy_mnist`."""
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-from latreg.config import conf_dir, register
-
 NETWORK = (
     "generator.channel_base=64",
     "generator.channel_max=8",
@@ -20,9 +15,3 @@ SMALL = (
     "generator.training.total_images=32",
     "validity.judge=[nothing]",
 )
-
-
-def config(*overrides):
-    register()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", list(overrides)))

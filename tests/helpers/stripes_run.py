@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch.nn.functional as F
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from latreg.classifier.training import train_classifier
-from latreg.config import conf_dir, register
 from latreg.runs.records import write_part
 from latreg.training.datamodule import DataModule
 from latreg.zoo.weights import sha256
 from tests.helpers.example_records import MEASURED, pair
+from tests.helpers.settings import saved
 from tests.helpers.stripes import CLASSES, load_stripes, stripes, stripes_config
 
 FAULTS = 30
@@ -44,10 +42,8 @@ def write_run(folder: Path, weights: Path, *settings: str) -> Path:
         *(f"dataset.{key}={value}" for key, value in named.items()),
         f"dataset.class_names=[{','.join(CLASSES)}]",
     ]
-    register()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        composed = compose("config", ["+experiment=mnist_mixing", *of_data, f"classifier.weights={weights}", *settings])
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
+    made_with = ("+experiment=mnist_mixing", *of_data, f"classifier.weights={weights}", *settings)
+    (folder / "config.yaml").write_text(saved(*made_with))
     shown, sut_id = stripes(FAULTS, seed=7), sha256(weights)
     images, labels = F.pad(shown.images, (2, 2, 2, 2)).numpy(), shown.labels.tolist()
     rows = [

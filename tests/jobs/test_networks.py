@@ -3,22 +3,16 @@
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, purpose_in, register
+from latreg.config import conf_dir, purpose_in
 from latreg.errors import LatregError
 from latreg.jobs.networks import describe_networks
 from latreg.runs.folder import differences
 from latreg.zoo.weights import ZOO
+from tests.helpers.settings import composed
 
-register()
 AIRBENCH = {"widths": [64, 256, 256]}
-
-
-def composed(*overrides):
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return compose("config", list(overrides))
 
 
 def described(*overrides):

@@ -6,25 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from latreg.classifier.networks import build
 from latreg.classifier.sut import TorchSUT
-from latreg.config import conf_dir, register
 from latreg.interfaces import CHOSEN_FROM
 from latreg.jobs import scoring
 from latreg.jobs.scoring import JUDGED, fault_space
 from latreg.validity.judge import Judge
 from tests.helpers.example_records import MEASURED, image, pair, record
+from tests.helpers.settings import config
 
 NOT_MEASURED = dict.fromkeys(JUDGED)
-
-
-def config(*overrides):
-    register()
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", [f"dataset={overrides[0]}", *overrides[1:]]))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +28,7 @@ def judge():
 
 @pytest.fixture
 def cfg():
-    return config("mnist")
+    return config("dataset=mnist")
 
 
 def faults(n, **values):
@@ -93,14 +85,14 @@ def test_a_fault_whose_image_was_not_kept_is_left_out(cfg, judge):
 
 
 def test_without_shipped_real_images_the_distance_is_still_measured(judge):
-    results = score(config("mnist", "dataset.name=own"), faults(3), judge)
+    results = score(config("dataset=mnist", "dataset.name=own"), faults(3), judge)
     assert (results["cells_reached"], results["cells"]) == (None, None)
     assert results["judge_distance"] > 0
     assert results["groups"] is None
 
 
 def test_images_of_a_data_set_are_not_those_of_the_users_own_of_that_name(judge):
-    assert score(config("mnist", "dataset.path=."), faults(2), judge)["cells"] is None
+    assert score(config("dataset=mnist", "dataset.path=."), faults(2), judge)["cells"] is None
 
 
 def test_without_a_judge_nothing_is_measured(cfg):
@@ -139,7 +131,7 @@ def test_colour_images_are_compared_too():
     torch.manual_seed(0)
     judge = Judge([TorchSUT(build("resnet", 3, 10, {"widths": [4, 8]}), "j", torch.device("cpu"), {})])
     found = [pair(channels=3, first_image=image(i, 3), z_seed=i) for i in range(4)]
-    results = score(config("cifar10"), found, judge)
+    results = score(config("dataset=cifar10"), found, judge)
     assert np.isfinite(results["judge_distance"])
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from functools import cache
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -12,6 +13,7 @@ from latreg.report import __main__ as command
 register()
 
 
+@cache
 def sweep(experiment):
     with initialize_config_dir(conf_dir(), version_base="1.3"):
         params = compose("config", [f"+experiment={experiment}"], return_hydra_config=True).hydra.sweeper.params

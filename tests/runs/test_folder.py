@@ -1,23 +1,20 @@
 """The folder of a run that is taken up: what must be the same, and what a refusal leaves."""
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from latreg.config import STAGES, STAGES_THAT_GO_ON, conf_dir, first_z_seed_of, register
+from latreg.config import STAGES, STAGES_THAT_GO_ON, first_z_seed_of
 from latreg.errors import LatregError, ResumeRefusedError
 from latreg.merge import merge
 from latreg.runs.folder import RunFolder, read_config
 from latreg.runs.saved_config import load_run_config
-
-register()
+from tests.helpers.settings import composed
 
 MIRRORED = ("dataset.mirror=true", "classifier.training.flip=false")  # which else follows it
 
 
 def config(*overrides):
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        return compose("config", ["resume=true", *overrides])
+    return composed("resume=true", *overrides)
 
 
 def finished(path, cfg):

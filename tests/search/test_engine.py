@@ -1,15 +1,14 @@
 """The contract of all strategies in conf/, and each one's own promises, on linear toys."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, register
+from latreg.config import conf_dir
 from latreg.errors import LatregError, NotFiniteError
 from latreg.interfaces import Proposal, Source
 from latreg.jobs.assembly import make_strategy
@@ -22,20 +21,18 @@ from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 from latreg.search.sampling import Sampling
 from latreg.search.truncation import Fixed, Minimal, Salvage
+from tests.helpers.settings import config
 from tests.helpers.toy_search import SOURCES, make_engine, outcome
 from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 
-register()
 
-
+@cache
 def configured(name):
     """The strategy of conf/strategy/<name>.yaml."""
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        config = OmegaConf.to_object(compose("config", [f"strategy={name}"]))
-    return make_strategy(config.strategy, LinearGenerator())
+    return make_strategy(config(f"strategy={name}").strategy, LinearGenerator())
 
 
-STRATEGIES = {path.stem: configured(path.stem) for path in sorted(Path(conf_dir(), "strategy").glob("*.yaml"))}
+STRATEGIES = sorted(path.stem for path in Path(conf_dir(), "strategy").glob("*.yaml"))
 RANDOM = RandomTruncation((0.8, 0.6, 0.4, 0.2, 0.0), bisection_steps=10)
 MIXING = Mixing(((7,), (4, 5, 6, 7), tuple(range(8))), 3, 2, True, 10, "screened", run_seed=0)
 
@@ -47,33 +44,33 @@ def outcomes(engine, sources=SOURCES, **kwargs):
 @pytest.mark.parametrize("name", STRATEGIES)
 class TestEveryStrategy:
     def test_results_come_in_the_order_of_the_sources(self, name):
-        assert [row[0] for row in outcomes(make_engine(STRATEGIES[name]))] == SOURCES
+        assert [row[0] for row in outcomes(make_engine(configured(name)))] == SOURCES
 
     def test_results_do_not_depend_on_chunk_or_concurrency(self, name):
-        reference = outcomes(make_engine(STRATEGIES[name]))
+        reference = outcomes(make_engine(configured(name)))
         for chunk, concurrency in ((1, 1), (64, 5), (7, 100)):
             limits = Limits(max_queries_per_source=40, concurrency=concurrency)
-            assert outcomes(make_engine(STRATEGIES[name], chunk=chunk, limits=limits)) == reference
+            assert outcomes(make_engine(configured(name), chunk=chunk, limits=limits)) == reference
 
     def test_results_do_not_depend_on_where_the_sources_are_cut(self, name):
-        reference = outcomes(make_engine(STRATEGIES[name]))
-        parts = [outcomes(make_engine(STRATEGIES[name]), SOURCES[a:b]) for a, b in ((0, 5), (5, 6), (6, 24))]
+        reference = outcomes(make_engine(configured(name)))
+        parts = [outcomes(make_engine(configured(name)), SOURCES[a:b]) for a, b in ((0, 5), (5, 6), (6, 24))]
         assert [row for part in parts for row in part] == reference
 
     def test_every_query_is_counted_where_the_sut_is_called(self, name):
-        engine = make_engine(STRATEGIES[name])
+        engine = make_engine(configured(name))
         found = list(engine.run(SOURCES))
         assert sum(search.queries for search in found) == engine.queries
         assert engine.queries == sum(map(len, engine.sut.seen)) + engine.slopes.asked
 
     def test_the_sut_sees_8_bit_images_only(self, name):
-        engine = make_engine(STRATEGIES[name])
+        engine = make_engine(configured(name))
         list(engine.run(SOURCES[:3]))
         levels = torch.cat(engine.sut.seen) * 255
         torch.testing.assert_close(levels, levels.round(), atol=1e-4, rtol=0)
 
     def test_a_pair_lies_on_both_sides_of_the_boundary(self, name):
-        engine = make_engine(STRATEGIES[name], center="global", limits=Limits(max_queries_per_source=150))
+        engine = make_engine(configured(name), center="global", limits=Limits(max_queries_per_source=150))
         pairs = [search.pair for search in engine.run(SOURCES) if search.pair]
         assert pairs or name == "sampling"
         for pair in pairs:
@@ -82,22 +79,22 @@ class TestEveryStrategy:
 
     @pytest.mark.parametrize("budget", [0, 1, 7, 60, 200])
     def test_the_budget_of_a_run_is_never_overspent_and_counts_in_order(self, name, budget):
-        reference = outcomes(make_engine(STRATEGIES[name], limits=Limits(budget, 40, concurrency=1)))
-        engine = make_engine(STRATEGIES[name], limits=Limits(budget, 40, concurrency=8))
+        reference = outcomes(make_engine(configured(name), limits=Limits(budget, 40, concurrency=1)))
+        engine = make_engine(configured(name), limits=Limits(budget, 40, concurrency=8))
         assert outcomes(engine) == reference
         assert engine.queries <= budget
         assert len(reference) < len(SOURCES) or engine.queries == sum(row[2] for row in reference)
 
     def test_a_resumed_run_takes_its_spent_queries_along(self, name):
         limits = Limits(max_queries=100, max_queries_per_source=40)
-        whole = outcomes(make_engine(STRATEGIES[name], limits=limits))
+        whole = outcomes(make_engine(configured(name), limits=limits))
         spent = sum(row[2] for row in whole[:2])
-        rest = outcomes(make_engine(STRATEGIES[name], limits=limits), SOURCES[2:], spent=spent)
+        rest = outcomes(make_engine(configured(name), limits=limits), SOURCES[2:], spent=spent)
         assert whole[:2] + rest == whole
 
     def test_no_source_costs_more_than_its_cap(self, name):
         limits = Limits(max_queries_per_source=6)
-        assert all(search.queries <= 6 for search in make_engine(STRATEGIES[name], limits=limits).run(SOURCES))
+        assert all(search.queries <= 6 for search in make_engine(configured(name), limits=limits).run(SOURCES))
 
 
 @pytest.mark.parametrize("strategy", [RANDOM, replace(MIXING, until="flipped")], ids=["random", "mixing"])
@@ -242,8 +239,8 @@ def test_no_layers_and_no_partners_find_nothing():
 
 def test_rejected_sources_are_not_searched_but_sampled():
     gate = BaselineGate(min_confidence=0.9999999)
-    for name, strategy in STRATEGIES.items():
-        for search in make_engine(strategy, gate=gate).run(SOURCES):
+    for name in STRATEGIES:
+        for search in make_engine(configured(name), gate=gate).run(SOURCES):
             if search.rejected_because and name != "sampling":
                 assert search.queries == 1
                 assert search.pair is None

@@ -4,14 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from latreg.config import conf_dir, register
 from latreg.interfaces import Evaluation, Proposal, Source
 from latreg.search.mixing import Mixing
+from tests.helpers.settings import config
 
-register()
 IMAGE = np.zeros((1, 2, 2), np.uint8)
 PROBABILITIES = (0.9, 0.004, 0.0, 0.096)  # of class 0 and its rivals 3, 1 and, not at all, 2
 EIGHT_SETS = [[7], [6], [5], [4], [3], [5, 6], [3, 4], [3, 4, 5, 6]]
@@ -61,8 +58,7 @@ def test_a_source_whose_second_class_is_too_unlikely_is_not_mixed():
     ],
 )
 def test_each_data_set_has_the_published_settings(dataset, expected):
-    with initialize_config_dir(conf_dir(), version_base="1.3"):
-        config = OmegaConf.to_object(compose("config", [f"+experiment={dataset}_mixing_published"]))
+    cfg = config(f"+experiment={dataset}_mixing_published")
     published = {"partners": 100, "same_partners": True, "rival_by_rival": True, "until": "screened", **expected}
-    assert {name: getattr(config.strategy, name) for name in published} == published
-    assert (config.truncation.center, config.search.severity_steps, config.validity.max_l2_rel) == ("global", 0, 1.2)
+    assert {name: getattr(cfg.strategy, name) for name in published} == published
+    assert (cfg.truncation.center, cfg.search.severity_steps, cfg.validity.max_l2_rel) == ("global", 0, 1.2)

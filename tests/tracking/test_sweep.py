@@ -15,7 +15,9 @@ SWEEP = yaml.safe_load((Path(__file__).parents[2] / "docs" / "sweep.yaml").read_
 def test_each_job_of_the_sweep_composes(monkeypatch):
     monkeypatch.setenv("WANDB_RUN_ID", "abc")
     fixed = [word for word in SWEEP["command"] if "=" in word]
-    for values in itertools.product(*(axis["values"] for axis in SWEEP["parameters"].values())):
+    axes = [axis["values"] for axis in SWEEP["parameters"].values()]
+    first_two = list(itertools.product(*axes[:2]))  # and the values of the others in turn
+    for values in zip(*zip(*first_two, strict=True), *map(itertools.cycle, axes[2:]), strict=False):
         given = [f"{key}={value}" for key, value in zip(SWEEP["parameters"], values, strict=True)]
         job = composed([*fixed, *given], hydra=True)
         assert job.hydra.run.dir == "multirun/sweep/abc"

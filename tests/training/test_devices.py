@@ -9,49 +9,58 @@ from pathlib import Path
 import pytest
 import torch
 
-CLASSIFIER = (
+SETTINGS = (
     "classifier.network_args.widths=[4,8]",
     "classifier.training.epochs=2",
     "classifier.training.batch_size=10",
     "classifier.probe_images=0",
+    "validity.training.widths=[4,8]",
+    "validity.training.epochs=2",
+    "validity.training.batch_size=10",
+    "dataset.validation_size=10",
 )
-VAE = ("validity.training.widths=[4,8]", "validity.training.epochs=2", "validity.training.batch_size=10")
-TWO = ("dataset.validation_size=10", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.run.dir=run")
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 DUMP = """
 import os, torch
-from latreg.{module} import {name}
+from latreg.classifier.module import ClassifierModule
+from latreg.validity.module import VAEModule
 
 def on_fit_end(self):
-    torch.save(self.state_dict(), f"{{os.environ['DUMP']}}/{{os.environ.get('LOCAL_RANK', '0')}}.pt")
+    torch.save(self.state_dict(), f"{os.environ['DUMP']}/{type(self).__name__}-{os.environ.get('LOCAL_RANK', '0')}.pt")
 
-{name}.on_fit_end = on_fit_end
+ClassifierModule.on_fit_end = VAEModule.on_fit_end = on_fit_end
 """
+TRAINED = (("ClassifierModule", "mnist_sut.safetensors"), ("VAEModule", "mnist_vae.safetensors"))
 
 
 @pytest.mark.usefixtures("toy_mnist")
-@pytest.mark.parametrize(
-    ("experiment", "settings", "module", "name", "weights"),
-    [
-        ("mnist_classifier", CLASSIFIER, "classifier.module", "ClassifierModule", "mnist_sut.safetensors"),
-        ("mnist_vae", VAE, "validity.module", "VAEModule", "mnist_vae.safetensors"),
-    ],
-)
-def test_two_processes_train_the_same_weights_and_one_writes(
-    experiment: str, settings: tuple[str, ...], module: str, name: str, weights: str, tmp_path: Path
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(DUMP.format(module=module, name=name))
+def test_two_processes_train_the_same_weights_and_one_writes(tmp_path: Path) -> None:
+    """Both trainings are jobs of one command, whose first process needs to start only once."""
+    (tmp_path / "sitecustomize.py").write_text(DUMP)
     paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
     environment = {**os.environ, "PYTHONPATH": paths, "DUMP": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "latreg.run", f"+experiment={experiment}", *settings, *TWO]
+    command = [sys.executable, "-m", "latreg.run", "-m", "+experiment=mnist_classifier,mnist_vae", *SETTINGS, *TWO]
     result = subprocess.run(
-        command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
+        [*command, "hydra.sweep.dir=runs"],
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
     )
     assert result.returncode == 0, result.stderr
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    for job, (module, weights) in enumerate(TRAINED):
+        check(tmp_path / "runs" / str(job), tmp_path / module, weights)
+
+
+def check(run: Path, dumped: Path, weights: str) -> None:
+    """What two processes learned, and what one of them wrote."""
+    first, second = (torch.load(f"{dumped}-{rank}.pt", weights_only=True) for rank in range(2))
     learned = [key for key in first if "running" not in key and "accuracy" not in key]
     assert learned
     assert all(torch.equal(first[key], second[key]) for key in learned)
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["images_seen"] == 100
-    assert (tmp_path / "run" / weights).is_file()
-    assert sorted(p.name for p in tmp_path.glob("run/*.log")) == ["run.log"]
+    assert (run / weights).is_file()
+    assert sorted(p.name for p in run.glob("*.log")) == ["run.log"]
