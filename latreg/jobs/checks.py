@@ -3,6 +3,7 @@
 from latreg.config import Config, MixingConfig, SearchConfig
 from latreg.errors import LatregError
 from latreg.interfaces import CHOSEN_FROM, Z_SEEDS, Generator
+from latreg.validity.similarity import WINDOW
 
 
 def check_search(cfg: Config, generator: Generator) -> None:
@@ -18,6 +19,11 @@ def check_search(cfg: Config, generator: Generator) -> None:
     for label in search.classes or []:
         if label >= generator.num_classes:
             raise LatregError(f"search.classes must be within 0 .. {generator.num_classes - 1}, got {label}")
+    if cfg.dataset.resolution < WINDOW:
+        raise LatregError(
+            f"dataset.resolution must be at least {WINDOW} for a search, which measures SSIM, got "
+            f"{cfg.dataset.resolution}"
+        )
     check_z_seeds(cfg)
     if search.uncertain_per_class:
         check_chosen(search, generator)

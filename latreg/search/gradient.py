@@ -1,6 +1,7 @@
 """Baseline: projected gradient descent in w (Madry et al. 2018, arXiv 1706.06083). It sees into the networks."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class Gradient(Strategy):
     """Go down the log-odds of the class in steps of equal length, inside a ball around the source's w.
 
     It ends where the SUT is wrong by the margin of a robust fault, and looks for the boundary on the straight line
-    that leads there. A step costs two queries, one of them for the gradient.
+    to the image of the least margin. A step costs two queries, one of them for the gradient.
 
     Args:
         step: length in w.
@@ -48,8 +49,8 @@ class Gradient(Strategy):
         yield from report(start, pair)
 
     def _descend(self, start: Evaluation) -> Search[Evaluation]:
-        """The last image."""
-        here, offset = start, np.zeros(1)
+        """The image of the least margin."""
+        here, least, offset = start, start, np.zeros(1)
         for _ in range(self.steps):
             try:
                 gradient = yield from slope(here.proposal)
@@ -57,9 +58,10 @@ class Gradient(Strategy):
                 here = yield from query_one(Proposal(start.proposal.psi, latent=Latent.of("w", offset)))
             except BudgetSpentError:
                 break
+            least = min(least, here, key=attrgetter("margin"))
             if here.margin <= -ROBUST_MARGIN:
                 break
-        return here
+        return least
 
     def _moved(self, offset: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         """A step against the gradient, and back into the ball."""

@@ -132,6 +132,20 @@ def test_a_gradient_leads_straight_to_the_solved_boundary():
     assert straight >= len(SOURCES) / 2
 
 
+def test_a_descent_that_comes_back_reports_what_it_had():
+    def seen(margin, proposal):
+        probabilities = np.array([0.5 + margin / 2, 0.5 - margin / 2], np.float32)
+        return Evaluation(proposal, 0, np.zeros((1, 2, 2), np.uint8), probabilities)
+
+    start = seen(0.4, Proposal(1.0))
+    search = replace(GRADIENT, steps=2, bisection_steps=0).search(SOURCES[0], start)
+    ask = next(search)
+    for margin in (-0.05, 0.02):
+        (proposal,) = search.send(np.ones(6)).proposals
+        ask = search.send([seen(margin, proposal)])
+    assert ask.pair.first.margin == pytest.approx(-0.05)
+
+
 def test_no_gradient_leaves_its_ball():
     for search in make_engine(replace(GRADIENT, radius=0.5)).run(SOURCES):
         if search.pair:

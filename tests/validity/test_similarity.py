@@ -3,8 +3,12 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from latreg.config import Config, DatasetConfig
 from latreg.data.images import to_unit
+from latreg.errors import LatregError
+from latreg.jobs.checks import check_search
 from latreg.validity.similarity import relative_l2, ssim
+from tests.helpers.toys import LinearGenerator
 
 
 def noisy_pair(n, channels, amount=0.1):
@@ -86,6 +90,11 @@ def test_wrong_ranges_and_shapes_are_refused(measure):
 def test_ssim_refuses_images_smaller_than_its_window():
     with pytest.raises(ValueError, match="at least 11x11 for SSIM, got 8x8"):
         ssim(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8))
+
+
+def test_a_search_of_smaller_images_is_refused_before_it_begins():
+    with pytest.raises(LatregError, match="dataset.resolution must be at least 11 for a search, .* got 8"):
+        check_search(Config(dataset=DatasetConfig(resolution=8)), LinearGenerator())
 
 
 @pytest.mark.parametrize("measure", [ssim, relative_l2])
