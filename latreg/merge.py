@@ -1,6 +1,7 @@
 """Join the shards of a search: python -m latreg.merge RUN_DIRS .. -o DIR."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     status = read_status(run_dirs[0])
     weights = status.get("weights", {})
     seconds = sum(_seconds(run_dir) for run_dir in run_dirs)
-    folder = RunFolder(output)
+    folder = RunFolder(output, _command(status), seconds)
     with folder.claimed():
         config = read_config(run_dirs[0])
         config["search"]["shard"] = None
@@ -139,6 +140,11 @@ def _mirror(
         for record in found:
             tracker.log_record(record)
         tracker.finish(results, weights)
+
+
+def _command(status: Mapping[str, Any]) -> str | None:
+    """What searches all that the shards have searched, by the status of one; None where it does not tell."""
+    return re.sub(r" search\.shard=\S+", "", status.get("command") or "") or None
 
 
 @dataclass

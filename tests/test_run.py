@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from latreg import merge, replay
-from latreg.runs.folder import read_config
+from latreg.runs.folder import read_config, read_status
 from latreg.runs.records import measured_columns, read_records, write_part
 from latreg.zoo.weights import load, read_card, resolve, save
 from tests.helpers.small_generator import SMALL_GENERATOR
@@ -284,6 +284,10 @@ def test_another_run_seed_searches_other_sources_in_shards_too(cli, tmp_path):
         (3, 8, 3 * 2**25),
     ]
     assert read_config(tmp_path / "joined")["search"]["z_seed_stride"] == 2**25
+    whole, *parts = (read_status(folder) for folder in (tmp_path / "joined", *folders))
+    assert whole["command"] == parts[0]["command"].replace(" search.shard=1/2", "") != parts[0]["command"]
+    searched = sum(json.loads((folder / "metrics.json").read_text())["seconds"] for folder in folders)
+    assert whole["seconds"] >= searched > 0
     mode = read_config(folders[0])["tracking"]["mode"]
     assert len(list((tmp_path / "joined").glob("wandb/offline-run-*"))) == (mode == "offline"), "it is mirrored too"
 

@@ -33,19 +33,20 @@ class RunFolder:
     Args:
         path: of the folder.
         command: what the run was started with; None = the command line of this job.
+        seconds: that it took before, elsewhere.
 
     Raises:
         LatregError: the folder cannot be written.
     """
 
-    def __init__(self, path: Path, command: str | None = None) -> None:
+    def __init__(self, path: Path, command: str | None = None, seconds: float = 0.0) -> None:
         self.path = path
         self._command = command
         self.resumed: dict[str, Any] = {}  # the status of the run that is resumed, {} where there is none
         self.config: dict[str, Any] = {}
         self._status: dict[str, Any] = {}
         self._before: dict[str, bytes] = {}
-        self._seconds_before = 0.0
+        self._seconds_before = seconds
         self._started = time.perf_counter()
 
     @contextmanager
