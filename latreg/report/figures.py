@@ -210,11 +210,16 @@ def _yield(results: Results, dataset: str) -> Chart | None:
 def _share_y(panels: Iterable[Axes], percent: bool = True) -> None:
     """One scale from just below 0, so that points on it are whole."""
     axes = list(panels)
-    top = max(one.get_ylim()[1] for one in axes)
+    top = max(one.get_ylim()[1] for one in _filled(axes))
     for one in axes:
         one.set_ylim(-0.03 * top, top)
         if percent:
             one.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.1 else 1))
+
+
+def _filled(panels: Sequence[Axes]) -> Sequence[Axes]:
+    """Those that show something, whose limits suit it; all of them where none does."""
+    return [axes for axes in panels if np.isfinite(axes.dataLim.get_points()).all()] or panels
 
 
 def _cost(results: Results, dataset: str) -> Chart | None:
@@ -239,7 +244,7 @@ def _cost(results: Results, dataset: str) -> Chart | None:
             axes.set_title(f"{what} per {kind} fault, {center} center")
             places.label(axes)
             axes.set_ylabel(f"{what} per {kind} fault" if column == 0 else "")
-        limits = [axes.get_ylim() for axes in panels[row] if axes.containers]
+        limits = [axes.get_ylim() for axes in _filled(panels[row])]
         for axes in panels[row]:
             axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     _key(figure, strategies)

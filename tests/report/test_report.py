@@ -184,6 +184,8 @@ def test_a_center_without_runs_is_told_from_one_without_faults(tmp_path):
         with_runs, without = drawn[f"{name}_mnist"].axes[:2]
         assert "no runs" in [text.get_text() for text in without.texts]
         assert "no runs" not in [text.get_text() for text in with_runs.texts]
+    assert drawn["validity_mnist"].axes[0].get_ylim()[1] < 0.2, "the empty panel has no say in the scale"
+    assert drawn["cost_mnist"].axes[0].get_ylim()[0] > 1
 
 
 def test_what_was_measured_of_diversity_is_a_column(tmp_path):
