@@ -65,15 +65,7 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     cfg = load_run_config(run_dirs[0])
     found = _gather(run_dirs, cfg.dataset)
     labelled = read_sources(run_dirs[0])
-    wanted = cfg.search.sources_per_class * len(cfg.search.classes or cfg.dataset.class_names)
-    if not labelled and wanted > max(len(found), MAX_SOURCES):  # too many to be listed
-        raise LatregError(f"expected {wanted} sources, but the runs hold {len(found)}")
-    sources = labelled or make_sources(cfg, len(cfg.dataset.class_names))
-    missing = [source for source in sources if source not in found]
-    if missing:
-        raise LatregError(
-            f"expected {len(sources)} sources, but {len(missing)} are in none of the runs: {missing[0]} .."
-        )
+    ordered = _in_order(found, labelled, cfg)
     measured = records.measured_columns(run_dirs[0])
     status = read_status(run_dirs[0])
     weights = status.get("weights", {})
@@ -86,7 +78,6 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
         folder.begin(config)
         if labelled:
             write_sources(folder, labelled, cfg.search.sources_per_class)
-        ordered = [found[source] for source in sources]
         for index, first in enumerate(range(0, len(ordered), cfg.search.part_size)):
             part = ordered[first : first + cfg.search.part_size]
             records.write_part(output, index, part, measured, cfg.dataset.class_names)
@@ -101,28 +92,55 @@ def merge(run_dirs: Sequence[Path], output: Path) -> None:
     print(output)
 
 
+def _in_order(found: Mapping[Source, BoundaryRecord], labelled: Sequence[Source], cfg: Config) -> list[BoundaryRecord]:
+    """The records in the order of an unsharded run.
+
+    Raises:
+        LatregError: a source has none.
+    """
+    wanted = cfg.search.sources_per_class * len(cfg.search.classes or cfg.dataset.class_names)
+    if not labelled and wanted > max(len(found), MAX_SOURCES):  # too many to be listed
+        raise LatregError(f"expected {wanted} sources, but the runs hold {len(found)}")
+    sources = labelled or make_sources(cfg, len(cfg.dataset.class_names))
+    if missing := [source for source in sources if source not in found]:
+        raise LatregError(
+            f"expected {len(sources)} sources, but {len(missing)} are in none of the runs: {missing[0]} .."
+        )
+    return [found[source] for source in sources]
+
+
 def _gather(run_dirs: Sequence[Path], dataset: DatasetConfig) -> dict[Source, BoundaryRecord]:
+    """The record of each source, once the runs are known to be shards of one search.
+
+    Raises:
+        LatregError: they are not, or a source is there twice.
+    """
     found: dict[Source, BoundaryRecord] = {}
     for run_dir in run_dirs:
-        if (state := read_status(run_dir).get("state")) != "done":
-            raise LatregError(f"expected finished runs, but {run_dir} is {state}")
-        expected, config = (with_defaults(read_config(folder)) for folder in (run_dirs[0], run_dir))
-        for key, first, other in differences(expected, config):
-            if not purpose_in(key, expected).free_in_shards:
-                raise LatregError(f"{run_dir} has other settings than {run_dirs[0]}: {key} is {other}, not {first}")
-        status, first_status = read_status(run_dir), read_status(run_dirs[0])
-        before, now = first_status.get("weights", {}), status.get("weights", {})
-        if others := [name for name in before | now if before.get(name) != now.get(name)]:
-            files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})
-            raise LatregError(
-                f"{run_dir} was made with other weights of the {' and the '.join(others)} than {run_dirs[0]}{files}"
-            )
+        _check_shard(run_dir, run_dirs[0])
         for record in records.with_pairs(run_dir, read_fitting(run_dir, dataset)):
             source = records.source_of(record)
             if source in found:
                 raise LatregError(f"expected each source once, but {source} is in {run_dir} again")
             found[source] = record
     return found
+
+
+def _check_shard(run_dir: Path, first: Path) -> None:
+    """Refuse a run that is not finished, or has other settings or weights than the first one."""
+    status, first_status = read_status(run_dir), read_status(first)
+    if (state := status.get("state")) != "done":
+        raise LatregError(f"expected finished runs, but {run_dir} is {state}")
+    expected, config = (with_defaults(read_config(folder)) for folder in (first, run_dir))
+    for key, wanted, other in differences(expected, config):
+        if not purpose_in(key, expected).free_in_shards:
+            raise LatregError(f"{run_dir} has other settings than {first}: {key} is {other}, not {wanted}")
+    before, now = first_status.get("weights", {}), status.get("weights", {})
+    if others := [name for name in before | now if before.get(name) != now.get(name)]:
+        files = changed_files(first_status.get("classifier_files"), status.get("classifier_files") or {})
+        raise LatregError(
+            f"{run_dir} was made with other weights of the {' and the '.join(others)} than {first}{files}"
+        )
 
 
 def _mirror(
