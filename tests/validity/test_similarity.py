@@ -93,7 +93,7 @@ def test_ssim_refuses_images_smaller_than_its_window():
 
 
 def test_a_search_of_smaller_images_is_refused_before_it_begins():
-    with pytest.raises(LatregError, match="dataset.resolution must be at least 11 for a search, .* got 8"):
+    with pytest.raises(LatregError, match=r"dataset\.resolution must be at least 11 for a search, .* got 8"):
         check_search(Config(dataset=DatasetConfig(resolution=8)), LinearGenerator())
 
 
