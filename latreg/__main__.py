@@ -31,6 +31,7 @@ COMMANDS = {
     "import-generator": Command("import_generator", "convert a StyleGAN2 pickle into a weights file"),
     "compact": Command("generator.compact", "shrink the checkpoint of a generator's training"),
     "widen": Command("generator.widen", "continue the training of a generator with wider layers"),
+    "transfer": Command("generator.transfer", "begin a training with weights that have no checkpoint"),
 }
 HYDRAS = "run"  # the command that Hydra reads
 COMPLETION = ("-sc", "--shell-completion")

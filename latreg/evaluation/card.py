@@ -40,7 +40,12 @@ def evaluate_generator(cfg: Config, run_dir: Path, data: DataModule) -> dict[str
         raise LatregError(
             f"stage=evaluate_generator trains a network of latreg on samples, got classifier={cfg.classifier.kind}"
         )
-    n = cfg.evaluation.samples
+    n, batch_size = cfg.evaluation.samples, cfg.classifier.training.batch_size
+    if cfg.evaluation.training_samples < batch_size:
+        raise LatregError(
+            f"evaluation.training_samples must be at least classifier.training.batch_size = {batch_size}, "
+            f"got {cfg.evaluation.training_samples}"
+        )
     generator = load_generator(cfg.generator, cfg.dataset, make_device(cfg.device))
     if not generator.conditional:
         raise LatregError("stage=evaluate_generator needs a generator of classes: its scores are about samples of them")

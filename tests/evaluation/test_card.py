@@ -90,10 +90,21 @@ def test_without_a_sut_no_shared_errors_are_counted(monkeypatch, caplog):
     assert "the errors that SUT and judge share are not counted: no such file" in caplog.text
 
 
-def test_too_few_samples_are_refused_before_anything_is_measured(cli, toy_mnist):
-    code, _, err = cli("+experiment=mnist_generator_card", "evaluation.samples=3", *TINY)
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("evaluation.samples=3", "evaluation.samples must be above 3, got 3"),
+        (
+            "evaluation.training_samples=7",
+            "must be at least classifier.training.batch_size = 10, got 7",
+        ),
+    ],
+)
+def test_too_few_samples_are_refused_before_anything_is_measured(cli, toy_mnist, setting, told):
+    code, _, err = cli("+experiment=mnist_generator_card", *TINY, setting)
     assert code == 1
-    assert "evaluation.samples must be above 3, got 3" in err
+    assert told in err
+    assert "measured" not in err
 
 
 def test_a_classifier_that_is_not_trained_here_is_refused_before_anything_is_measured(cli, toy_mnist):
