@@ -92,6 +92,7 @@ def page(results: Results, pictures: Mapping[str, Picture]) -> str:
         script=_beside("page.js"),
         study=results.study,
         claims=results.claims,
+        silent=[claim for claim in results.claims if not any(answer.primary for answer in claim.datasets)],
         people=results.people,
         seen=list(_seen(results)),
         tests=len(results.comparisons),
