@@ -14,10 +14,10 @@ INTRODUCTION = (
 )
 # What a reader should look for, by the name of a section.
 TEXTS = {
-    "Valid faults against queries": "Which search finds most for the same number of queries.",
-    "Yield against psi": "At which psi most sources give a valid fault, and whether diversity pays for it.",
+    "Faults against queries": "Which search finds most for the same number of queries.",
+    "Yield against psi": "At which psi most sources give a robust fault, and whether diversity pays for it.",
     "Validity": "What is left of the flips behind each gate, and how different they are.",
-    "Costs": "What a valid fault costs.",
+    "Costs": "What a fault costs.",
     "Boundary pairs": "Source, last correct and first wrong image of each run. Would you name the class?",
     "Settings that differ": "What else differs between the runs.",
 }

@@ -22,8 +22,8 @@ GROUPS = (
     ws.Config("truncation_label"),
 )
 COLUMNS = (
-    *("sources", "accepted", "flipped", "valid_faults", "fault_rate_per_source", "queries_per_valid_fault"),
-    *("sources_per_valid_fault", "diversity", "queries"),
+    *("sources", "accepted", "flipped", "valid_faults", "robust_faults", "robust_rate_per_source"),
+    *("queries_per_robust_fault", "held_out_rate_of_robust", "judge_distance", "queries"),
 )
 
 
@@ -68,10 +68,11 @@ def specification(view: ws.Workspace | wr.Report) -> str:
 
 def _curves() -> ws.Section:
     return _section(
-        "Valid faults against queries",
+        "Faults against queries",
         [
+            _curve("Robust faults", "search/robust_faults"),
+            _curve("Robust faults by strategy: mean, least, most", "search/robust_faults", by="strategy.name"),
             _curve("Valid faults", "search/valid_faults"),
-            _curve("Valid faults by strategy: mean, least, most", "search/valid_faults", by="strategy.name"),
             _curve("Flips", "search/flipped"),
             _curve("Accepted sources", "search/accepted"),
         ],
@@ -82,10 +83,11 @@ def _psi() -> ws.Section:
     return _section(
         "Yield against psi",
         [
+            _against_psi("Robust faults per source", "robust_rate_per_source"),
             _against_psi("Valid faults per source", "fault_rate_per_source"),
             _against_psi("Valid faults per accepted source", "fault_rate_per_accepted"),
             _against_psi("Accepted share of the sources", "acceptance_rate"),
-            _against_psi("Queries per valid fault (log scale)", "queries_per_valid_fault", log=True),
+            _against_psi("Queries per robust fault (log scale)", "queries_per_robust_fault", log=True),
             _against_psi("Diversity of the valid faults", "diversity"),
         ],
     )
@@ -98,6 +100,7 @@ def _validity() -> ws.Section:
         [
             _bars("What is left of the flips", [f"search/{name}" for name in left]),
             _bars("Valid faults by stratum", ["strata/confident/valid_faults", "strata/uncertain/valid_faults"]),
+            _bars("Share that the held-out judge keeps", ["held_out_rate_of_valid", "held_out_rate_of_robust"]),
             _bars("Distinct pairs of class and answer", ["distinct_class_pairs"]),
             _bars("Groups of like faults", ["groups"]),
             _bars("Distance between valid faults in the judge's features", ["judge_distance"]),
@@ -110,6 +113,7 @@ def _costs() -> ws.Section:
     return _section(
         "Costs",
         [
+            _bars("Queries per robust fault", ["queries_per_robust_fault"]),
             _bars("Queries per valid fault", ["queries_per_valid_fault"]),
             _bars("Sources per valid fault", ["sources_per_valid_fault"]),
             _bars("Queries per second", ["queries_per_second"]),

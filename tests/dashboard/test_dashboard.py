@@ -49,7 +49,7 @@ def logged_keys(run_dir):
         config = OmegaConf.to_container(compose("config", ["+experiment=mnist_random"]), resolve=True)
     found = [
         record(stratum="confident"),
-        pair(in_distribution=True, stratum="confident"),
+        pair(in_distribution=True, stratum="confident", held_out=True),
         pair(z_seed=1, in_distribution=False),
     ]
     (run_dir / "records").mkdir(parents=True)
