@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,10 @@ def logged_keys(run_dir):
     register()
     with initialize_config_dir(conf_dir(), version_base=None):
         config = OmegaConf.to_container(compose("config", ["+experiment=mnist_random"]), resolve=True)
+    kept = pair(in_distribution=True, stratum="confident")
     found = [
         record(stratum="confident"),
-        pair(in_distribution=True, stratum="confident", held_out=True),
+        replace(kept, measured=kept.measured | {"held_out": True}),
         pair(z_seed=1, in_distribution=False),
     ]
     (run_dir / "records").mkdir(parents=True)
