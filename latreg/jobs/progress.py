@@ -4,6 +4,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -17,7 +18,7 @@ from latreg.search.engine import Engine
 log = logging.getLogger(__name__)
 
 PAUSE = 60.0  # seconds between two lines of the log
-FACTOR = 2.0  # the time that is left is told once it is known within it
+FACTOR = 2.0  # the time that is left is told once it is known within it, and before only the most that it can be
 SETTLED = 0.25  # of the sources must have come back before, where workers search them block by block
 _UNITS = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -90,8 +91,8 @@ class SearchProgress:
         done = max(len(self._engine.ended), len(self._lengths))
         now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
-        left = self._seconds_left(seconds, queries)
-        told = f"{in_words(left)} left, " if left is not None else ""
+        left = self._queries_left(queries)
+        told = f"{in_words(left, seconds / queries)} left, " if left else ""
         found = f"{self._flipped} flips, {self._faults} valid, {self._robust} robust, "
         found += f"{told}{queries / seconds:.0f} queries/s"  # what a narrow terminal cuts comes last
         with suppress(OSError):
@@ -99,7 +100,7 @@ class SearchProgress:
         if not self._terminal and self._pause.over(now):
             log.info("%d of %d sources, %s", self._saved + done, self._total, found)
 
-    def _seconds_left(self, seconds: float, queries: int) -> float | None:
+    def _queries_left(self, queries: int) -> Range | None:
         """None = too early to say."""
         ended, live = self._engine.ended or self._lengths, self._engine.live
         wanted = self._total - self._saved
@@ -108,8 +109,7 @@ class SearchProgress:
         limits = self._engine.limits
         left = queries_left(ended, live, wanted - len(ended) - len(live), limits.max_queries_per_source)
         budget = math.inf if limits.max_queries is None else max(limits.max_queries - self._spent - queries, 0)
-        known = expected(Range(*(min(end, budget) for end in left)))
-        return None if known is None else seconds * known / queries
+        return Range(*(min(end, budget) for end in left))
 
 
 def expected(left: Range) -> float | None:
@@ -117,7 +117,18 @@ def expected(left: Range) -> float | None:
     return math.sqrt(left.least * left.most) if left.most <= FACTOR**2 * left.least else None
 
 
-def in_words(seconds: float) -> str:
-    """90 => 2 min: in the largest unit of which there are two, rounded."""
+def in_words(left: Range, seconds: float) -> str:
+    """2 min; "< 2 min" where no more is known than the most that can be left.
+
+    Args:
+        left: queries.
+        seconds: that one of them takes.
+    """
+    known = expected(left)
+    return f"< {rounded(left.most * seconds, math.ceil)}" if known is None else rounded(known * seconds)
+
+
+def rounded(seconds: float, how: Callable[[float], int] = round) -> str:
+    """90 => 2 min: in the largest unit of which there are two."""
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= 1.5 * size), _UNITS[-1])
-    return f"{seconds / size:.0f} {unit}"
+    return f"{how(seconds / size)} {unit}"

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from latreg.jobs import progress
-from latreg.jobs.progress import SearchProgress, expected, in_words
+from latreg.jobs.progress import SearchProgress, expected, in_words, rounded
 from latreg.jobs.remaining import Range
 from latreg.search.engine import Limits
 from tests.helpers.example_records import pair, record
@@ -65,8 +65,14 @@ def test_the_line_at_a_terminal_fits_80_columns(monkeypatch, sources):
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (91, "2 min"), (5401, "2 h"), (200_000, "2 days")]
 )
-def test_in_words(seconds, words):
-    assert in_words(seconds) == words
+def test_seconds_are_rounded(seconds, words):
+    assert rounded(seconds) == words
+
+
+def test_before_the_time_left_is_known_the_most_that_it_can_be_is_told():
+    assert in_words(Range(10, 40), seconds=2.0) == "40 s"
+    assert in_words(Range(10, 50.1), seconds=2.0) == "< 2 min"
+    assert in_words(Range(0, 30), seconds=2.0) == "< 60 s"
 
 
 def test_the_time_left_is_told_once_it_is_known_within_a_factor():
@@ -86,7 +92,8 @@ def test_in_a_long_search_the_time_left_is_right_within_a_factor_of_two(monkeypa
     told = []
     for live in lockstep(lengths, found):
         now[0] += live
-        told.append((now[0], shown._seconds_left(now[0], found.queries)))
+        known = expected(shown._queries_left(found.queries))
+        told.append((now[0], None if known is None else known * now[0] / found.queries))
     told = [(time, left) for time, left in told if time < 0.98 * now[0]]
     known = [(time, left) for time, left in told if left is not None]
     assert len(known) > 0.8 * len(told)
