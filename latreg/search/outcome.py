@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from latreg.interfaces import BoundaryRecord, Evaluation, Finding, Latent, Proposal, ReportedPair, Source
+from latreg.errors import LatregError
+from latreg.interfaces import BoundaryPair, BoundaryRecord, Evaluation, Finding, Latent, Proposal, ReportedPair, Source
 from latreg.search.criteria import stratum
 from latreg.search.engine import SourceSearch
 from latreg.search.recipes import Request
@@ -36,9 +37,14 @@ def to_record(search: SourceSearch, context: RunContext, stability: Stability | 
 
     Args:
         stability: of its best pair, None = not measured.
+
+    Raises:
+        LatregError: its strategy reported a pair that does not lie on both sides of the boundary.
     """
     start = search.start
     assert start is not None
+    for found in search.findings:
+        _check_sides(search.source, found.pair)
     return BoundaryRecord(
         run_seed=context.run_seed,
         dataset=context.dataset,
@@ -76,6 +82,15 @@ def to_record(search: SourceSearch, context: RunContext, stability: Stability | 
         **_strength(search.best, stability),
         **_latents(search.best),
     )
+
+
+def _check_sides(source: Source, pair: BoundaryPair) -> None:
+    if not pair.first.flipped or (pair.last is not None and pair.last.flipped):
+        answers = [None if image is None else image.predicted for image in (pair.last, pair.first)]
+        raise LatregError(
+            "a strategy must report an image that the classifier gets wrong, and before it None or one that it gets "
+            f"right, got the answers {answers} to images of class {source.label}, z_seed {source.z_seed}"
+        )
 
 
 def _robust(best: Finding | None, stability: Stability | None) -> bool | None:

@@ -10,19 +10,20 @@ import torch
 
 from latreg.config import conf_dir
 from latreg.errors import LatregError, NotFiniteError
-from latreg.interfaces import Proposal, Source
+from latreg.interfaces import BoundaryPair, Proposal, Source
 from latreg.jobs.assembly import make_strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import VERDICTS_AT_ONCE, Limits
 from latreg.search.mixing import Mixing
-from latreg.search.protocol import query
+from latreg.search.outcome import to_record
+from latreg.search.protocol import query, report
 from latreg.search.random import RandomTruncation
 from latreg.search.recipes import Request
 from latreg.search.renderer import Renderer
 from latreg.search.sampling import Sampling
 from latreg.search.truncation import Fixed, Minimal, Salvage
 from tests.helpers.settings import config
-from tests.helpers.toy_search import SOURCES, make_engine, outcome
+from tests.helpers.toy_search import CONTEXT, SOURCES, make_engine, outcome
 from tests.helpers.toys import LinearGenerator, LinearSUT, ScriptedAppraiser
 
 
@@ -119,6 +120,17 @@ def test_a_question_without_proposals_is_answered_with_nothing():
             assert (yield from query([])) == []
 
     assert [search.queries for search in make_engine(Idle()).run(SOURCES[:2])] == [1, 1]
+
+
+def test_a_pair_on_one_side_of_the_boundary_is_refused():
+    @dataclass(frozen=True)
+    class Boaster(Sampling):
+        def search(self, source, start):
+            yield from report(start, BoundaryPair(None, start))
+
+    (search,) = make_engine(Boaster()).run(SOURCES[:1])
+    with pytest.raises(LatregError, match=r"got the answers \[None, 0\] to images of class 0, z_seed 0"):
+        to_record(search, CONTEXT)
 
 
 def test_a_recipe_renders_the_image_that_was_saved():
