@@ -24,6 +24,7 @@ from latreg.runs.folder import read_status
 from latreg.runs.provenance import changed_files
 from latreg.runs.saved_config import executed_by, load_run_config
 from latreg.search.outcome import saved_images
+from latreg.search.recipes import latent_sizes
 
 TOLERANCE = 1  # levels of 256: rounding may differ between batch sizes and machines
 BATCH = 64
@@ -96,7 +97,7 @@ def problems(
 def check_recipes(run_dir: Path, pairs: Sequence[BoundaryRecord], parts: Parts) -> None:
     """Refuse rows that no search of these networks writes."""
     layers = range(parts.generator.num_ws)
-    lengths = {"z": parts.generator.z_dim, "w": parts.generator.w_avg.shape[-1], "alphas": len(layers)}
+    lengths = latent_sizes(parts.generator)
     for pair in pairs:
         answers = (p for p in (pair.last_probabilities, pair.first_probabilities) if p is not None)
         whole = pair.source_image is not None and all(answers)

@@ -33,7 +33,7 @@ from latreg.interfaces import (
 )
 from latreg.search.criteria import BaselineGate
 from latreg.search.protocol import BudgetSpentError, Search, answering, appraise
-from latreg.search.recipes import Request
+from latreg.search.recipes import Request, check_proposal
 from latreg.search.renderer import Renderer
 from latreg.search.severity import most_severe
 from latreg.search.truncation import Truncation
@@ -237,9 +237,15 @@ class Engine:
             raise _to_image_of(waiting[error.image].source, error) from error
 
     def evaluate(self, requests: Sequence[Request]) -> list[Evaluation]:
-        """Render, show to the SUT and count."""
+        """Render, show to the SUT and count.
+
+        Raises:
+            LatregError: a request has a recipe that says something else than would be rendered, or the SUT fails.
+        """
         if not requests:
             return []
+        for request in requests:
+            check_proposal(request.proposal, self.renderer.generator)
         images = self.renderer.render(requests)
         probabilities: list[np.ndarray] = []
         for batch in torch.split(images, self._sut_batch):

@@ -3,7 +3,8 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from latreg.interfaces import Proposal, Source
+from latreg.errors import LatregError
+from latreg.interfaces import Generator, Proposal, Source
 
 Prefix = tuple[Hashable, ...]
 
@@ -21,6 +22,33 @@ def partner_of(proposal: Proposal) -> Source | None:
     if proposal.partner_z_seed is None or proposal.rival is None:
         return None
     return Source(proposal.rival, proposal.partner_z_seed)
+
+
+def latent_sizes(generator: Generator) -> dict[str, int]:
+    """How many numbers a latent has, by its space."""
+    return {"z": generator.z_dim, "w": generator.w_avg.shape[-1], "alphas": generator.num_ws}
+
+
+def check_proposal(proposal: Proposal, generator: Generator) -> None:
+    """Refuse a recipe of which a part would be passed over in silence.
+
+    Raises:
+        LatregError: it mixes without a partner, beyond the generator's layers or on layers and by a latent at once, or
+            its latent is of no space or of another size.
+    """
+    latent, layers = proposal.latent, proposal.layers
+    if latent is not None and (layers or len(latent.values) != latent_sizes(generator).get(latent.space)):
+        raise LatregError(
+            f"a proposal with a latent must name no layers, and its latent have numbers as in {latent_sizes(generator)}"
+            f", got the layers {layers} and {len(latent.values)} numbers of {latent.space!r}"
+        )
+    if not set(layers) <= set(range(generator.num_ws)):
+        raise LatregError(f"a proposal must name layers 0 .. {generator.num_ws - 1}, got {layers}")
+    if (layers or (latent and latent.space == "alphas")) and partner_of(proposal) is None:
+        raise LatregError(
+            "a proposal that mixes must name a partner_z_seed and a rival, got "
+            f"{proposal.partner_z_seed} and {proposal.rival}"
+        )
 
 
 def prefix(request: Request, layer: int) -> Prefix:

@@ -10,7 +10,7 @@ import torch
 
 from latreg.config import conf_dir
 from latreg.errors import LatregError, NotFiniteError
-from latreg.interfaces import BoundaryPair, Proposal, Source
+from latreg.interfaces import BoundaryPair, Latent, Proposal, Source
 from latreg.jobs.assembly import make_strategy
 from latreg.search.criteria import BaselineGate
 from latreg.search.engine import VERDICTS_AT_ONCE, Limits
@@ -120,6 +120,22 @@ def test_a_question_without_proposals_is_answered_with_nothing():
             assert (yield from query([])) == []
 
     assert [search.queries for search in make_engine(Idle()).run(SOURCES[:2])] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("proposal", "message"),
+    [
+        (Proposal(1.0, 7, 1, (8,)), r"must name layers 0 .. 7, got \(8,\)"),
+        (Proposal(1.0, 7, None, (3,)), "that mixes must name a partner_z_seed and a rival, got 7 and None"),
+        (Proposal(1.0, latent=Latent("alphas", (0.5,) * 8)), "got None and None"),
+        (Proposal(1.0, latent=Latent("W", (0.5,) * 6)), "got the layers .* and 6 numbers of 'W'"),
+        (Proposal(1.0, latent=Latent("w", (0.5,))), "got the layers .* and 1 numbers of 'w'"),
+        (Proposal(1.0, 7, 1, (3,), latent=Latent("z", (0.5,) * 6)), r"got the layers \(3,\)"),
+    ],
+)
+def test_a_recipe_that_says_more_than_is_rendered_is_refused(proposal, message):
+    with pytest.raises(LatregError, match=message):
+        make_engine(Sampling()).evaluate([Request(SOURCES[0], proposal)])
 
 
 def test_a_pair_on_one_side_of_the_boundary_is_refused():
