@@ -4,7 +4,7 @@ Conventions: what passes a gate counts among the flipped sources, under the name
 defined (no faults to divide by, no validity model, no time measured for a stratum) is None, never nan or infinite.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist, median
 from typing import Any
 
@@ -32,15 +32,16 @@ def summarize(
         chosen: of the sources that were chosen beside them; where there are some, they are a stratum of their own.
         seconds: wall-clock time of the search, of all its sources. It cannot be split by stratum, so there it is None.
     """
-    strata = {name: _summarize([r for r in records if r.stratum == name], flags) for name in STRATA}
+    known = _known(flags, (*records, *chosen))
+    strata = {name: _summarize([r for r in records if r.stratum == name], known) for name in STRATA}
     if chosen:
-        strata["chosen"] = _summarize(chosen, flags)
+        strata["chosen"] = _summarize(chosen, known)
     queries = sum(r.queries for r in (*records, *chosen))
     time = {"seconds": seconds, "queries_per_second": _ratio(queries, seconds or 0)}
-    return _summarize(records, flags) | time | {"strata": strata}
+    return _summarize(records, known) | time | {"strata": strata}
 
 
-def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[str, Any]:
+def _summarize(records: Sequence[BoundaryRecord], known: Mapping[str, bool]) -> dict[str, Any]:
     accepted = [r for r in records if r.accepted]
     flipped = [r for r in records if r.flipped]
     faults = [r for r in records if r.valid_fault]
@@ -51,7 +52,7 @@ def _summarize(records: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[
         "accepted": len(accepted),
         "acceptance_rate": _ratio(len(accepted), len(records)),
         "flipped": len(flipped),
-        **_passed(flipped, flags),
+        **_passed(flipped, known),
         "valid_faults": len(faults),
         "fault_rate_per_source": _ratio(len(faults), len(records)),
         "fault_rate_per_source_ci95": wilson(len(faults), len(records)),
@@ -186,11 +187,14 @@ def _ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 
 
-def _passed(flipped: Sequence[BoundaryRecord], flags: Sequence[str]) -> dict[str, int | None]:
-    """How many pass each gate; None where no flag is known, as there was no model to raise it.
+def _known(flags: Sequence[str], records: Sequence[BoundaryRecord]) -> dict[str, bool]:
+    """Whether there was a model to raise each flag; similarity to the source is always known."""
+    return {flag: flag == "screened" or any(r.measured.get(flag) is not None for r in records) for flag in flags}
 
-    Similarity to the source is always known: of no flips none are screened.
-    """
-    found = {flag: [record.measured.get(flag) for record in flipped] for flag in flags}
-    unknown = [flag for flag in flags if flag != "screened" and set(found[flag]) <= {None}]
-    return {flag: None if flag in unknown else values.count(True) for flag, values in found.items()}
+
+def _passed(flipped: Sequence[BoundaryRecord], known: Mapping[str, bool]) -> dict[str, int | None]:
+    """How many pass each gate; None where its flag is not known."""
+    return {
+        flag: sum(r.measured.get(flag) is True for r in flipped) if is_known else None
+        for flag, is_known in known.items()
+    }

@@ -70,6 +70,8 @@ def test_is_strict_json_without_nan(records, seconds):
 def test_in_distribution_is_counted_where_a_model_was_there():
     assert summarize([fault(in_distribution=True), fault(in_distribution=False), record()])["in_distribution"] == 1
     assert summarize([fault(in_distribution=False)])["in_distribution"] == 0
+    strata = summarize([fault(in_distribution=True, stratum="uncertain"), record(stratum="confident")])["strata"]
+    assert [strata[name]["in_distribution"] for name in ("uncertain", "confident")] == [1, 0], "of no flips none passes"
 
 
 def test_faults_on_rejected_sources_do_not_count_per_accepted():
