@@ -23,7 +23,7 @@ from latreg.config import DatasetConfig, conf_dir
 from latreg.runs.records import read_records
 from latreg.zoo.weights import load, resolve
 
-TINY = {"sources_per_class": 2, "classes": [2, 8], "device": "cpu"}
+TINY = {"sources_per_class": 2, "classes": [2, 8], "device": "cpu", "overrides": ["search.max_queries_per_source=40"]}
 MNIST = DatasetConfig(name="mnist", channels=1, resolution=32, class_names=list("0123456789"))
 
 
@@ -114,7 +114,7 @@ def test_faults_are_what_the_classifier_saw(run):
 
 
 def test_the_command_line_leaves_the_same_records(run, cli, tmp_path):
-    settings = ("search.sources_per_class=2", "search.classes=[2,8]", "device=cpu")
+    settings = ("search.sources_per_class=2", "search.classes=[2,8]", "device=cpu", *TINY["overrides"])
     assert cli("+experiment=mnist_hunt", *settings, f"hydra.run.dir={tmp_path / 'run'}")[0] == 0
     command_line = latreg.open_run(tmp_path / "run")
     assert command_line.records().to_list() == run.records().to_list()

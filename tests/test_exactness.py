@@ -8,8 +8,8 @@ from latreg import merge, replay
 from latreg.runs.records import part_paths, read_records
 from tests.helpers.same_records import assert_same
 
-SEARCH = ("search.classes=[4,5,7]", "search.first_z_seed=47", "search.sources_per_class=4", "device=cpu")
-SEARCH += ("search.max_queries_per_source=40", "classifier.probe_images=0", "search.part_size=2", "resume=true")
+SEARCH = ("search.classes=[4,5,7]", "search.first_z_seed=47", "search.sources_per_class=3", "device=cpu")
+SEARCH += ("search.max_queries_per_source=30", "classifier.probe_images=0", "search.part_size=2", "resume=true")
 
 
 EXPERIMENTS = {

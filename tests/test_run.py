@@ -232,7 +232,7 @@ def test_an_interrupted_search_keeps_what_it_found_and_goes_on(cli, tmp_path):
     command = [
         "+experiment=mnist_mixing",
         "search.sources_per_class=3",
-        "search.max_queries_per_source=60",
+        "search.max_queries_per_source=40",
         "device=cpu",
     ]
     command += ["search.classes=[3,4,8]", "search.concurrency=2", "classifier.probe_images=0"]

@@ -12,7 +12,13 @@ from tests.helpers.small_generator import SMALL_GENERATOR
 @pytest.fixture
 def trained(cli, toy_mnist, tmp_path):
     """A training of 24 images."""
-    command = ("+experiment=mnist_generator", *SMALL_GENERATOR, "dataset.validation_size=10", "trainer=cpu")
+    command = (
+        "+experiment=mnist_generator",
+        *SMALL_GENERATOR,
+        "dataset.validation_size=10",
+        "validity.judge=[]",
+        "trainer=cpu",
+    )
     code, _, err = cli(*command, f"hydra.run.dir={tmp_path / 'run'}", "generator.training.total_images=24")
     assert code == 0, err
     return command, tmp_path / "run" / "checkpoints" / "last.ckpt"

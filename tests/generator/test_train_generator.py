@@ -239,10 +239,10 @@ def check_same_weights(first, second):
     assert not differing
 
 
-FEATURES = pytest.param("generator.training.features=efficientnet_lite0", marks=pytest.mark.slow)
-
-
-@pytest.mark.parametrize("discriminator", ["generator.training.features=null", FEATURES])
+@pytest.mark.slow  # without features: tests/training/test_devices.py
+@pytest.mark.parametrize(
+    "discriminator", ["generator.training.features=null", "generator.training.features=efficientnet_lite0"]
+)
 def test_two_processes_train_the_same_weights_and_one_writes(command_line, tmp_path, discriminator):
     run = tmp_path / "run"
     augmented = ("generator.training.augment=[blit,geom,color]", "generator.training.augment_images=100")

@@ -19,7 +19,13 @@ WIDER = (
 
 @pytest.fixture
 def command(toy_mnist, tmp_path):
-    training = ("+experiment=mnist_generator", *SMALL_GENERATOR, "dataset.validation_size=10", "trainer=cpu")
+    training = (
+        "+experiment=mnist_generator",
+        *SMALL_GENERATOR,
+        "dataset.validation_size=10",
+        "validity.judge=[]",
+        "trainer=cpu",
+    )
     return *training, "generator.training.features=efficientnet_lite0"
 
 
