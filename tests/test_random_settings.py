@@ -24,7 +24,7 @@ COUNT = 150  # command lines of each base, in this process
 WHOLE = 9  # of each base, in processes of their own
 SECONDS = 60  # of computing that none of them may take
 PATIENCE = 300  # seconds for a whole command
-BESIDE = re.compile(r"Error executing job|\d{4}-\d\d-\d\d .*(INFO|WARNING)|.*(examples|it)/s")  # the sentence
+BESIDE = re.compile(r"Error executing job|\d{4}-\d\d-\d\d .*(INFO|WARNING)|wandb: |.*(examples|it)/s")  # the sentence
 
 
 @pytest.fixture(scope="module")
