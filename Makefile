@@ -57,10 +57,16 @@ demo: $(INSTALLED) ## Search boundary inputs on MNIST with the shipped weights, 
 		echo "See $$folder/examples.png"; \
 	done
 
+PUBLISHED := mnist_random_published,fashion_mnist_random_published,cifar10_random_published
+PUBLISHED := $(PUBLISHED),mnist_mixing_published,fashion_mnist_mixing_published,cifar10_mixing_published
+AT_ONCE := resume=true hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
+
 paper: $(INSTALLED) ## Run the study (hours), WORKERS searches at a time; interrupted: make paper STUDY=multirun/paper/<time>
-	OMP_NUM_THREADS=1 $(PY) -m latreg.run +experiment=paper hydra.sweep.dir=$(STUDY) resume=true \
-		hydra/launcher=joblib hydra.launcher.n_jobs=$(WORKERS)
-	$(PY) -m latreg.report $(STUDY) --results results -o report --study docs/study.md
+	OMP_NUM_THREADS=1 $(PY) -m latreg.run +experiment=paper hydra.sweep.dir=$(STUDY) $(AT_ONCE)
+	OMP_NUM_THREADS=1 $(PY) -m latreg.run -m +experiment=$(PUBLISHED) \
+		truncation=none,psi_0.6,salvage search.sources_per_class=50 search.uncertain_per_class=10 \
+		search.max_queries_per_source=200 tracking=disabled hydra.sweep.dir=$(STUDY)_published $(AT_ONCE)
+	$(PY) -m latreg.report $(STUDY) $(STUDY)_published --results results -o report --study docs/study.md
 
 figures: $(INSTALLED) ## Draw figures and page from results/ into report/, and the numbers into docs/study.md
 	$(PY) -m latreg.report --results results -o report --study docs/study.md

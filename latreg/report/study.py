@@ -1,14 +1,17 @@
 """The numbers in the text of the study: the part between two markers is written from the results, never by hand."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from latreg.errors import LatregError
 from latreg.report import digest, text
 from latreg.report.page import Picture
 from latreg.report.results import Results
+from latreg.report.rows import CellRow
 from latreg.runs.files import replacing
 
+PUBLISHED = "_published"  # what names of strategies end in that search as the authors' code does
 BEGIN, END = "<!-- results: begin, written by `make figures` -->", "<!-- results: end -->"
 
 
@@ -41,6 +44,7 @@ def section(results: Results) -> str:
             lines.append(f"- {answer.dataset}: **{answer.verdict}**; {digest.sentence(answer)}.")
     lines += ["", "### Where to start", "", "| data set | aim | search | faults | sources per | queries per |"]
     lines += ["|---|---|---|---|---|---|", *map(_start, digest.best(results))]
+    lines += _as_published(results)
     for name in _shown(results):
         lines += ["", f"![Flips and robust faults per source against psi](figures/{name}.png)"]
     return "\n".join(lines) + "\n\n"
@@ -66,6 +70,36 @@ def _start(best: digest.Best) -> str:
     costs = [text.value(numbers, f"{what}_per_{best.kind}_fault") for what in ("sources", "queries")]
     found = f"{numbers[f'{best.kind}_faults']} of {numbers['sources']:,}{text.kept(numbers, best.kind)}"
     return f"| {best.dataset} | {best.aim} | {best.row.cell.name} | {found} | {' | '.join(costs)} |"
+
+
+def _as_published(results: Results) -> list[str]:
+    """The published searches beside ours from the same sources; nothing where there are none."""
+    drawn = {row.cell: row for row in results.cells if row.stratum == "all"}
+    pairs = [
+        (replace(cell, strategy=cell.strategy.removesuffix(PUBLISHED)), cell)
+        for cell in drawn
+        if cell.strategy.endswith(PUBLISHED)
+    ]
+    rows = [_beside(drawn[cell]) for pair in pairs for cell in pair if cell in drawn]
+    heads = ("data set", "search", "flips per source", "label kept, of flips", "valid faults")
+    heads += ("queries per valid fault", "held-out judge keeps, of valid", "robust faults")
+    title = ["", "### Ours and the published searches", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    return title + rows if rows else []
+
+
+def _beside(row: CellRow) -> str:
+    numbers = row.numbers
+    cells = (
+        row.cell.dataset,
+        row.cell.name,
+        text.rate(numbers, "flipped_rate"),
+        text.rate(numbers, "label_kept_share"),
+        f"{numbers['valid_faults']} of {numbers['sources']:,}",
+        text.value(numbers, "queries_per_valid_fault"),
+        text.rate(numbers, "held_out_rate_of_valid"),
+        text.number(numbers["robust_faults"]),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _shown(results: Results) -> list[str]:

@@ -258,6 +258,16 @@ class TestStudyText:
         study.update(text, found, {})
         assert text.read_text() == once
 
+    def test_published_searches_stand_beside_ours(self, found, tmp_path):
+        assert "published" not in study.section(found)
+        for name in ("mixing", "mixing_published", "random"):
+            make_run(tmp_path / "runs" / name, with_faults(30, 5), name)
+        results.write(gather([tmp_path / "runs"]), tmp_path / "results")
+        section = study.section(results.read(tmp_path / "results"))
+        table = section.split("### Ours and the published searches")[1].split("###")[0]
+        shown = [line.split(" | ")[1].split(",")[0] for line in table.splitlines() if line.startswith("| mnist")]
+        assert shown == ["mixing", "mixing_published"]
+
     def test_a_text_without_markers_is_refused_and_kept(self, found, tmp_path):
         text = tmp_path / "study.md"
         text.write_text("nothing here\n")
