@@ -352,16 +352,15 @@ def _with_variants(runs: Sequence[Run]) -> list[Run]:
 
 
 def _uneven(runs: Sequence[Run]) -> list[str]:
-    """A note for each setting in which runs of a data set differ beside what is compared."""
-    notes = []
+    """Notes on settings in which runs of a data set differ beside what is compared, one for all that are alike."""
+    found: dict[str, list[str]] = {}
     for dataset in dict.fromkeys(run.cell.dataset for run in runs):
         settings = [_settings(run) for run in runs if run.cell.dataset == dataset]
-        for key in _varying(settings):
-            if key.startswith(_COMPARED):
-                continue
-            values = sorted({str(one.get(key)) for one in settings})
-            notes.append(f"Runs of {dataset} differ in {key} ({', '.join(values)}): compare with care.")
-    return notes
+        values = {key: sorted({str(one.get(key)) for one in settings}) for key in _varying(settings)}
+        differing = [f"{key} ({', '.join(of)})" for key, of in values.items() if not key.startswith(_COMPARED)]
+        if differing:
+            found.setdefault(", ".join(differing), []).append(dataset)
+    return [f"Runs of {', '.join(of)} differ in {what}: compare with care." for what, of in found.items()]
 
 
 def _pooled(runs: Sequence[Run]) -> Rows:

@@ -58,7 +58,7 @@ def _extent(results: Results) -> list[str]:
     ]
     for name, of in study["datasets"].items():
         sources = " to ".join(f"{n:,}" for n in sorted(set(of["sources"])))
-        limits, gates = ", ".join(map(str, of["queries_per_source"])), "; ".join(of["gates"])
+        limits, gates = " or ".join(map(str, of["queries_per_source"])), "; ".join(of["gates"])
         lines.append(f"- {name}: {sources} sources, at most {limits} queries each; gates of a valid fault: {gates}.")
     return [lines[0], "", *lines[1:], *(f"- {note}" for note in study["notes"])]
 
