@@ -81,9 +81,9 @@ def _as_published(results: Results) -> list[str]:
         if cell.strategy.endswith(PUBLISHED)
     ]
     rows = [_beside(drawn[cell]) for pair in pairs for cell in pair if cell in drawn]
-    heads = ("data set", "search", "flips per source", "label kept, of flips", "valid faults")
-    heads += ("queries per valid fault", "held-out judge keeps, of valid", "robust faults")
-    title = ["", "### Ours and the published searches", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    heads = "data set | search | flips per source | label kept, of flips | valid faults | queries per valid fault"
+    heads += " | held-out judge keeps, of valid | robust faults"
+    title = ["", "### Ours and the published searches", "", f"| {heads} |", f"|{'---|' * 8}"]
     return title + rows if rows else []
 
 
