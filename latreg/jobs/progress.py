@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 PAUSE = 60.0  # seconds between two lines of the log
 FACTOR = 2.0  # the time that is left is told once it is known within it, and before only the most that it can be
+USEFUL = 30.0  # and that only if it is no more than so many times what was searched
 SETTLED = 0.25  # of the sources must have come back before, where workers search them block by block
 _UNITS = ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -92,7 +93,8 @@ class SearchProgress:
         now = time.monotonic()
         seconds = max(now - self._started, 1e-9)
         left = self._queries_left(queries)
-        told = f"{in_words(left, seconds / queries)} left, " if left else ""
+        useful = left and (expected(left) is not None or left.most <= USEFUL * queries)
+        told = f"{in_words(left, seconds / queries)} left, " if left and useful else ""
         found = f"{self._flipped} flips, {self._faults} valid, {self._robust} robust, "
         found += f"{told}{queries / seconds:.0f} queries/s"  # what a narrow terminal cuts comes last
         with suppress(OSError):

@@ -75,6 +75,14 @@ def test_before_the_time_left_is_known_the_most_that_it_can_be_is_told():
     assert in_words(Range(0, 30), seconds=2.0) == "< 60 s"
 
 
+@pytest.mark.parametrize(("limit", "told"), [(60, True), (100_000, False)])
+def test_a_bound_far_beyond_what_was_searched_is_not_told(limit, told):
+    with SearchProgress(10, 0, found := engine(limit=limit)) as shown:
+        found.queries, found.live = 50, [5] * 10
+        shown._refresh()
+        assert ("< " in shown._progress.tasks[0].fields["found"]) is told
+
+
 def test_the_time_left_is_told_once_it_is_known_within_a_factor():
     assert expected(Range(10, 40)) == 20
     assert expected(Range(10, 41)) is None
